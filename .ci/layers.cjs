@@ -1,0 +1,101 @@
+// Who may import whom; the picture is in docs/architecture.md. A room without a rule here is an error too.
+//
+//        cli                    the public entry only
+//    index · testing            testing: everything below it
+//   http   state   soap         never each other
+//          core
+//    lifetime   pipe            do not know each other
+//   errors · options · clock    nothing but node:
+
+const rooms = {
+  errors: [],
+  clock: [],
+  options: ['errors'],
+  lifetime: ['errors', 'options', 'clock'],
+  pipe: ['errors', 'options', 'clock'],
+  core: ['lifetime', 'pipe', 'errors', 'options', 'clock'],
+  http: ['core', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
+  state: ['core', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
+  soap: ['core', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
+  index: ['core', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
+  testing: ['core', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
+  cli: ['index'],
+}
+
+// A package of npm may be imported from core upwards, but not by the program on top.
+const withPackages = ['core', 'http', 'state', 'soap', 'testing']
+
+// The files that touch a socket, a server or an address.
+const withNet = ['connection', 'listener', 'upstream', 'address', 'memory-socket']
+
+// A room is a folder, or one file: src/core/…, src/errors.ts.
+const pathOf = (names) => `^src/(${names.join('|')})(/|[.]ts$)`
+
+module.exports = {
+  forbidden: [
+    ...Object.entries(rooms).map(([room, below]) => ({
+      name: `${room}-imports`,
+      comment: `${room} imports ${below.length > 0 ? `${below.join(', ')} and` : 'nothing but'} node:`,
+      severity: 'error',
+      from: { path: pathOf([room]) },
+      to: { path: '^src/', pathNot: pathOf([room, ...below]) },
+    })),
+    {
+      name: 'unknown-room',
+      comment: 'a new folder or file right under src/ needs a line in .ci/layers.cjs',
+      severity: 'error',
+      from: { path: '^src/', pathNot: pathOf(Object.keys(rooms)) },
+      to: {},
+    },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'no-packages-here',
+      comment: `only ${withPackages.join(', ')} may import packages`,
+      severity: 'error',
+      from: { path: '^src/', pathNot: pathOf(withPackages) },
+      to: { dependencyTypesNot: ['core', 'local'] },
+    },
+    {
+      name: 'declared-packages-only',
+      comment: 'src imports what is in "dependencies" or "peerDependencies", never what only this repository has',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'npm-bundled', 'undetermined'] },
+    },
+    {
+      name: 'resolvable',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true },
+    },
+    {
+      name: 'src-only',
+      comment: 'src imports no file outside src',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['local'], pathNot: '^src/' },
+    },
+    {
+      name: 'net-in-core-only',
+      comment: `only src/core/{${withNet.join(',')}}.ts may import node:net`,
+      severity: 'error',
+      from: { path: '^src/', pathNot: `^src/core/(${withNet.join('|')})[.]ts$` },
+      to: { path: '^(node:)?net$', dependencyTypes: ['core'] },
+    },
+  ],
+  options: {
+    // Type-only imports are erased before this looks, as they are when the code runs.
+    tsPreCompilationDeps: false,
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['node', 'import', 'default'],
+      extensions: ['.ts', '.js'],
+    },
+  },
+}

@@ -1,0 +1,38 @@
+// A figure beside its target, and tables that read well in a terminal and in Markdown alike.
+
+/** @typedef {{ figure: string, median?: number, low?: number, high?: number, unit: string, most: number, missing?: string }} Figure */
+
+/** Whether it was measured and its target not reached. */
+export function missed({ median, most }) {
+  return median !== undefined && median > most
+}
+
+/** What was measured, what was aimed at, and whether it was reached. */
+export function figuresTable(figures) {
+  return {
+    head: ['Figure', 'measured', 'half of the rounds', 'target', 'reached'],
+    rows: figures.map((figure) => {
+      const { low, high, unit, most } = figure
+      const target = `≤ ${round(most)}${unit}`
+      if (figure.missing !== undefined) return [figure.figure, figure.missing, '', target, '']
+      const spread = low === undefined ? '' : `${round(low)} to ${round(high)}`
+      return [figure.figure, `${round(figure.median)}${unit}`, spread, target, missed(figure) ? '**no**' : 'yes']
+    }),
+  }
+}
+
+/** A table in Markdown; the first column is text, the others stand right. */
+export function formatTable({ head, rows }) {
+  const widths = head.map((_, column) => Math.max(3, ...[head, ...rows].map((row) => row[column].length)))
+  const line = (row) => `| ${row.map((cell, column) => align(cell, widths[column], column)).join(' | ')} |`
+  const rule = widths.map((width, column) => (column === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
+  return [line(head), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n')
+}
+
+function align(cell, width, column) {
+  return column === 0 ? cell.padEnd(width) : cell.padStart(width)
+}
+
+function round(value) {
+  return value < 10 ? value.toFixed(2) : value.toFixed(0)
+}

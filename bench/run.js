@@ -1,0 +1,73 @@
+// npm run bench                                    lists the benchmarks
+// npm run bench -- relay                           runs one and writes its results to docs/benchmarks.md
+// npm run bench -- all [--rounds 31] [--quick] [--strict]
+import { spawnSync } from 'node:child_process'
+import { parseArgs } from 'node:util'
+import { machine, versions } from './lib/machine.js'
+import { checkSystem } from './lib/processes.js'
+import { figuresTable, formatTable, missed } from './lib/figures.js'
+import { writeReport } from './lib/report.js'
+import { connections } from './relay/connections.js'
+import { gigabyte } from './relay/gigabyte.js'
+import { idle } from './relay/idle.js'
+import { relay } from './relay/relay.js'
+import { stalled } from './relay/stalled.js'
+
+const benchmarks = [relay, connections, idle, stalled, gigabyte]
+
+const { values: options, positionals: names } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    strict: { type: 'boolean', default: false },
+  },
+})
+
+if (names.length === 0) list()
+else await run(names.includes('all') ? benchmarks : names.map(find))
+
+function list() {
+  const width = Math.max(...benchmarks.map(({ name }) => name.length))
+  console.log('npm run bench -- NAME... [--rounds N] [--quick] [--strict]\n')
+  for (const { name, line } of benchmarks) console.log(`  ${name.padEnd(width)}  ${line}`)
+  console.log(`  ${'all'.padEnd(width)}  all of them, one after the other\n`)
+  console.log('--quick    a few short rounds, to see that it works; nothing is written')
+  console.log('--strict   exit code 1 if a target is missed')
+}
+
+async function run(chosen) {
+  checkSystem()
+  build()
+  let reached = true
+  for (const benchmark of chosen) {
+    const rounds = Number(options.rounds ?? (options.quick ? 2 : benchmark.rounds))
+    if (!Number.isInteger(rounds) || rounds < 1) fail(`--rounds must be a positive integer, got '${options.rounds}'`)
+    const tell = (text) => console.log(`${benchmark.name}: ${text}`)
+    tell(benchmark.line)
+    const { figures, table, bars } = await benchmark.run({ rounds, quick: options.quick, tell })
+    console.log(`\n${formatTable(table)}\n\n${formatTable(figuresTable(figures))}\n`)
+    reached &&= !figures.some(missed)
+    if (options.quick) continue
+    const { name, line, how } = benchmark
+    const date = new Date().toISOString().slice(0, 10)
+    await writeReport({ name, line, how, rounds, date, machine: machine(), versions: versions(), figures, table, bars })
+  }
+  console.log(options.quick ? 'Nothing was written: these rounds were quick ones.' : 'Written to docs/benchmarks.md.')
+  if (options.strict && !reached) process.exitCode = 1
+}
+
+function find(name) {
+  return benchmarks.find((one) => one.name === name) ?? fail(`there is no benchmark '${name}'; npm run bench lists them`)
+}
+
+/** What is measured is what is in src/ now. */
+function build() {
+  const { status } = spawnSync('npm', ['run', '--silent', 'build:js'], { stdio: 'inherit' })
+  if (status !== 0) fail('the library does not build, so there is nothing to measure: npm run build:js')
+}
+
+function fail(message) {
+  console.error(message)
+  process.exit(1)
+}

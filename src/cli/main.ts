@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+import { createRequire } from 'node:module'
+import { isXpsError } from '../index.ts'
+import { serve } from './serve.ts'
+import { help, UsageError } from './usage.ts'
+
+/** Runs one command and resolves to the exit code. */
+async function main(args: string[]): Promise<number> {
+  const [command, ...rest] = args
+  if (command === undefined || command === 'help' || args.includes('--help') || args.includes('-h')) {
+    console.log(help)
+    return command === undefined ? 2 : 0
+  }
+  if (command === '--version' || command === '-v') {
+    console.log(createRequire(import.meta.url)('xps/package.json').version)
+    return 0
+  }
+  if (command === 'serve') return serve(rest)
+  throw new UsageError(`unknown command '${command}'`)
+}
+
+main(process.argv.slice(2)).then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    if (error instanceof UsageError) console.error(`xps: ${error.message} (xps --help says more)`)
+    else if (isXpsError(error)) console.error(`xps: ${error.message}`)
+    else console.error(error)
+    process.exit(error instanceof UsageError ? 2 : 1)
+  },
+)

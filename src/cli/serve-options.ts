@@ -1,0 +1,102 @@
+import { parseArgs } from 'node:util'
+import { type Address, formatAddress, isXpsError, parseAddress, type Route, Upstream } from '../index.ts'
+import { UsageError } from './usage.ts'
+
+/** Where to listen: an address, or a port on all addresses. */
+export type Where = Address | { port: number }
+
+/** One listener, as it was asked for. */
+export interface Wanted {
+  where: Where
+  route: Route
+  /** What to print: `*:8001 → 127.0.0.1:3000`. */
+  text: string
+}
+
+/** What `xps serve` was asked to do. */
+export interface ServeOptions {
+  wanted: Wanted[]
+  deadline: number
+}
+
+/** Reads the arguments of `xps serve`. Throws a {@link UsageError} that names the first mistake. */
+export function parseServeOptions(args: string[]): ServeOptions {
+  const values = parse(args)
+  const connectTimeout = milliseconds('--connect-timeout', values['connect-timeout'])
+  const root = values.root ?? '.'
+  const wanted: Wanted[] = []
+  for (const text of values.upstream ?? []) {
+    const { where, target } = split('--upstream', text)
+    const options = connectTimeout === undefined ? {} : { connectTimeout }
+    const upstream = usage(() => new Upstream(usage(() => parseAddress('--upstream', target)), options))
+    wanted.push({ where, route: { upstream }, text: `${show(where)} → ${upstream.address}` })
+  }
+  for (const text of values.file ?? []) {
+    const { where, target } = split('--file', text)
+    wanted.push({ where, route: { file: target, root }, text: `${show(where)} → file ${target}` })
+  }
+  if (wanted.length === 0) throw new UsageError('nothing to serve: give --upstream or --file')
+  refuseTwice(wanted)
+  return { wanted, deadline: milliseconds('--deadline', values.deadline) ?? 10_000 }
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      strict: true,
+      options: {
+        upstream: { type: 'string', multiple: true },
+        file: { type: 'string', multiple: true },
+        root: { type: 'string' },
+        'connect-timeout': { type: 'string' },
+        deadline: { type: 'string' },
+      },
+    }).values
+  } catch (error) {
+    // Node's message goes on with advice about '--' that does not help here.
+    throw new UsageError((error as Error).message.split('. ')[0] ?? 'bad arguments')
+  }
+}
+
+function split(option: string, text: string): { where: Where; target: string } {
+  const index = text.indexOf('=')
+  if (index <= 0 || index === text.length - 1) {
+    throw new UsageError(`${option} must be LISTEN=TARGET, such as 8001=127.0.0.1:3000, got '${text}'`)
+  }
+  const left = text.slice(0, index)
+  const address = usage(() => parseAddress(`${option} ${text}: LISTEN`, left, '*'))
+  const where = 'port' in address && address.host === '*' ? { port: address.port } : address
+  return { where, target: text.slice(index + 1) }
+}
+
+function milliseconds(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1 || value > 86_400_000) {
+    throw new UsageError(`${option} must be milliseconds from 1 to 86400000, got '${text}'`)
+  }
+  return value
+}
+
+function refuseTwice(wanted: readonly Wanted[]): void {
+  const seen = new Set<string>()
+  for (const { where } of wanted) {
+    const text = show(where)
+    if (seen.has(text) && text !== '*:0') throw new UsageError(`${text} is given twice`)
+    seen.add(text)
+  }
+}
+
+function show(where: Where): string {
+  return 'path' in where || 'host' in where ? formatAddress(where) : `*:${where.port}`
+}
+
+function usage<T>(make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    if (isXpsError(error, 'XPS_INVALID_OPTION')) throw new UsageError(error.message)
+    throw error
+  }
+}

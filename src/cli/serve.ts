@@ -1,0 +1,46 @@
+import { Core, FileSource, type Listener } from '../index.ts'
+import { drain } from './drain.ts'
+import { parseServeOptions, type Wanted } from './serve-options.ts'
+
+/** `xps serve`: listens until a signal comes; resolves to the exit code. Rejects, with nothing left, if it cannot start. */
+export async function serve(args: string[]): Promise<number> {
+  const { wanted, deadline } = parseServeOptions(args)
+  for (const { route } of wanted) if ('file' in route) await checkFile(route.file, route.root ?? '.')
+  const core = new Core()
+  core.on('fault', (error) => console.error(`xps: ${error.message}`))
+  const stopping = nextSignal()
+  try {
+    for (const one of wanted) console.log(ready(await core.listen({ ...one.where, route: one.route }), one))
+  } catch (error) {
+    core.abort()
+    await core.closed
+    throw error
+  }
+  await stopping
+  return drain(core, deadline, nextSignal())
+}
+
+/** A file that cannot be had is better known now than by the first client. */
+async function checkFile(path: string, root: string): Promise<void> {
+  const file = new FileSource(path, { root })
+  await file.open()
+  file.end()
+  await file.closed
+}
+
+function ready(listener: Listener, { text }: Wanted): string {
+  // A port that the system chose is only known now.
+  return `listening on ${text.replace(/^\S+/, listener.address)}`
+}
+
+function nextSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = (): void => {
+      process.off('SIGINT', stop)
+      process.off('SIGTERM', stop)
+      resolve()
+    }
+    process.on('SIGINT', stop)
+    process.on('SIGTERM', stop)
+  })
+}

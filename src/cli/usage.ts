@@ -1,0 +1,29 @@
+/** A mistake in what was typed: one line, and exit code 2. */
+export class UsageError extends Error {}
+
+/** What `xps --help` says. */
+export const help: string = `xps: sessions and pipes
+
+Usage
+  xps serve [options]      take connections in and move their bytes
+  xps --help               this page
+  xps --version            the version
+
+Options of serve, each of the first two as often as you like
+  --upstream LISTEN=TARGET   relay what comes in on LISTEN to TARGET
+  --file LISTEN=PATH         send the file PATH to whoever connects to LISTEN
+  --root DIR                 the folder that files must lie in (default: the current one)
+  --connect-timeout MS       how long an upstream may take to answer (default: 3000)
+  --deadline MS              how long sessions may take to finish when stopping (default: 10000)
+
+  LISTEN   PORT, HOST:PORT, [IPV6]:PORT or unix:PATH; a port alone listens on all addresses
+  TARGET   HOST:PORT, [IPV6]:PORT or unix:PATH
+
+Examples
+  xps serve --upstream 8001=127.0.0.1:3000
+  xps serve --upstream 8001=127.0.0.1:3000 --file 8002=public/sample.txt
+  xps serve --upstream 127.0.0.1:5433=unix:/run/postgresql/.s.PGSQL.5432
+
+SIGINT (Ctrl-C) or SIGTERM stops listening and lets sessions finish; a second one ends them.
+Exit codes: 0 done, 1 something failed, 2 something was typed wrong.
+`

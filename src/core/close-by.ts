@@ -1,0 +1,27 @@
+import { type Clock, systemClock } from '../clock.ts'
+import { XpsError } from '../errors.ts'
+import type { Lifetime } from '../lifetime/lifetime.ts'
+import { durationOption } from '../options.ts'
+
+/** Options of closing a core or a listener. */
+export interface CloseOptions {
+  /** How long what is under way may take to finish, in milliseconds; then it is aborted. @default 10000 */
+  deadline?: number
+}
+
+/** Closes, and aborts with `XPS_TIMEOUT` what has not closed by the deadline. */
+export function closeBy(
+  lifetime: Lifetime,
+  close: () => Promise<XpsError | undefined>,
+  options: CloseOptions,
+  clock: Clock = systemClock,
+): Promise<XpsError | undefined> {
+  const deadline = durationOption('deadline', options.deadline, 10_000, true)
+  const closed = close()
+  if (lifetime.phase === 'closed') return closed
+  const alarm = clock.after(deadline, () => {
+    lifetime.abort(new XpsError('XPS_TIMEOUT', `not closed within ${deadline} ms`))
+  })
+  void closed.then(() => alarm.cancel())
+  return closed
+}

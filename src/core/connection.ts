@@ -1,0 +1,444 @@
+import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type Alarm, type Clock, systemClock } from '../clock.ts'
+import { type ErrorOrigin, systemCode, XpsError } from '../errors.ts'
+import type { Lifetime } from '../lifetime/lifetime.ts'
+import { durationOption } from '../options.ts'
+import type { PipeSink } from '../pipe/sink.ts'
+import { type Slab, slabs } from '../pipe/slab.ts'
+import type { PipeSource } from '../pipe/source.ts'
+import { type Address, formatAddress } from './address.ts'
+import { Living } from './living.ts'
+import { SocketSink, SocketSource } from './socket-ends.ts'
+
+/** What happens to a {@link Connection}. */
+export interface ConnectionEvents {
+  /** A dialled connection is connected. Accepted ones are open from the start. */
+  open: []
+  /** Told once and last. */
+  close: [error: XpsError | undefined]
+}
+
+/** Where an accepted connection came in. */
+export interface Entrance {
+  /** The port; 0 for a Unix-domain socket. */
+  readonly port: number
+  /** `127.0.0.1:8001` or `unix:/run/xps.sock`. */
+  readonly address: string
+}
+
+/** What a connection needs to know of the session that it belongs to. */
+export interface ConnectionOwner extends Lifetime {
+  readonly id: string
+  readonly client: Connection
+}
+
+/** Options of a {@link Connection}. */
+export interface ConnectionOptions {
+  /** Which side it is, for errors. @default 'client' */
+  side?: 'client' | 'upstream'
+  /** The listener that accepted it. */
+  entrance?: Entrance
+  /** What the peer is called, if its socket cannot tell. */
+  address?: string
+  /**
+   * How long `close()` waits for the peer's end after our own, in milliseconds; meanwhile what the peer sends is
+   * thrown away. Without it the kernel would reset the connection, and the peer could lose our last bytes.
+   * @default 2000
+   */
+  lingerTimeout?: number
+  /** @default the machine's */
+  clock?: Clock
+}
+
+/** How a connection is dialled: where to, in order of preference, and how long it may take. */
+export interface DialOptions extends ConnectionOptions {
+  /** The name of it all, for errors. */
+  address: string
+  targets: readonly DialTarget[]
+  connectTimeout: number
+  attemptTimeout: number
+  noDelay: boolean
+}
+
+/** One place to dial: an address, or a function that gives a socket of this process. */
+export type DialTarget = Address | (() => Duplex)
+
+/** How long to wait for the peer's end by default, in milliseconds. */
+export const defaultLingerTimeout: number = 2_000
+/** How many bytes of the peer are thrown away meanwhile, at most. */
+export const lingerBytes: number = 256 * 1024
+
+// Sockets that we dial can read into memory of ours; that it can be shared rests on how libuv reads on POSIX systems
+// (see slab.ts). On Windows a read is started with its buffer long before it ends.
+const sharesSlabs = process.platform !== 'win32'
+
+let lastNumber = 0
+
+/**
+ * One connection to a peer, as bytes in (`source`) and bytes out (`sink`): accepted from a client or dialled to an
+ * upstream. The only class that touches a socket.
+ *
+ * Each direction ends by itself. The connection is closed when both have ended. `close()` ends our direction after
+ * what was written, and waits a little for the peer's; `abort()` does neither.
+ */
+export class Connection extends Living<ConnectionEvents> {
+  /** What the peer sends. */
+  readonly source: PipeSource
+  /** What the peer gets. */
+  readonly sink: PipeSink
+  readonly side: 'client' | 'upstream'
+  /** The listener that accepted it. */
+  readonly entrance: Entrance | undefined
+  readonly #number = ++lastNumber
+  readonly #clock: Clock
+  readonly #lingerTimeout: number
+  readonly #source: SocketSource
+  readonly #sink: SocketSink
+  #address: string | undefined
+  #socket: Duplex | undefined
+  #dial: Dial | undefined
+  #failure: XpsError | undefined
+  #alarm: Alarm | undefined
+  #discarding = false
+  #discarded = 0
+  #paused = true
+  #peerEnded = false
+  /** What was read and not taken; at most one read. */
+  #rest: Uint8Array | undefined
+  /** The slab that the next read goes to, and the one that is lent until the pipe is empty. */
+  #slab: Slab | undefined
+  #lent: Slab | undefined
+
+  /** Takes over a socket, or any Duplex that behaves like one. The socket must be paused or fresh. */
+  constructor(socket: Duplex | undefined, options: ConnectionOptions = {}) {
+    super()
+    this.side = options.side ?? 'client'
+    this.entrance = options.entrance
+    this.#clock = options.clock ?? systemClock
+    this.#lingerTimeout = durationOption('lingerTimeout', options.lingerTimeout, defaultLingerTimeout)
+    this.#address = options.address
+    this.#source = new SocketSource({ resume: () => this.#resume(), unread: () => this.#unread() })
+    this.#sink = new SocketSink(socket as Duplex)
+    this.source = this.#source
+    this.sink = this.#sink
+    // The socket's own end is told later than anything else.
+    this.hold()
+    if (socket !== undefined) {
+      this.#adoptSocket(socket)
+      this.#listenForData(socket)
+      this.opened()
+    }
+  }
+
+  /** Starts to connect and returns at once; `open` is told when it is connected. */
+  static dial(options: DialOptions): Connection {
+    const connection = new Connection(undefined, options)
+    connection.#sink.ready = false
+    connection.#dial = { options, start: connection.#clock.now(), attempt: 0, alarm: undefined, error: undefined }
+    connection.#alarm = connection.#clock.after(options.connectTimeout, () => connection.#dialTimedOut())
+    connection.#attempt()
+    return connection
+  }
+
+  /** A name for logs, unique in the process. */
+  get id(): string {
+    return `${this.side}-${this.#number}`
+  }
+
+  /** The peer: `127.0.0.1:50312`, `unix:/run/app.sock`, or what the dialler was given. */
+  get address(): string {
+    if (this.#address === undefined) {
+      const { remoteAddress, remotePort } = (this.#socket ?? {}) as Partial<Socket>
+      if (remoteAddress === undefined) return 'unknown'
+      this.#address = formatAddress({ host: remoteAddress, port: remotePort ?? 0 })
+    }
+    return this.#address
+  }
+
+  /** The peer's IP address; undefined for Unix-domain and in-process sockets. */
+  get remoteAddress(): string | undefined {
+    return (this.#socket as Partial<Socket> | undefined)?.remoteAddress
+  }
+
+  /** Bytes that came from the peer. */
+  get bytesIn(): number {
+    return (this.#socket as Partial<Socket> | undefined)?.bytesRead ?? 0
+  }
+
+  /** Bytes that were handed to the peer's socket. */
+  get bytesOut(): number {
+    return (this.#socket as Partial<Socket> | undefined)?.bytesWritten ?? 0
+  }
+
+  /** The session that it belongs to. */
+  get session(): ConnectionOwner | undefined {
+    const owner = this.parent
+    return owner !== undefined && 'client' in owner ? (owner as ConnectionOwner) : undefined
+  }
+
+  protected override onDrain(): void {
+    const socket = this.#socket
+    if (socket === undefined || this.#dial !== undefined) {
+      this.abort(new XpsError('XPS_CLOSED', `${this.address}: closed before it was connected`))
+      return
+    }
+    this.#sink.close()
+    if (!socket.writableEnded) socket.end()
+    this.#unread()
+    if (!socket.readableEnded || socket.writableLength > 0) {
+      this.#alarm = this.#clock.after(this.#lingerTimeout, () => socket.destroy())
+    }
+  }
+
+  protected override onAbort(error: XpsError): void {
+    this.#dialEnded()
+    this.#source.abort(error)
+    this.#sink.close(error)
+    if (this.#socket === undefined) this.release()
+    else this.#socket.destroy()
+  }
+
+  protected override onClosed(error: XpsError | undefined): void {
+    this.emit('close', error)
+  }
+
+  /** Connects to the next target. */
+  #attempt(): void {
+    const dial = this.#dial as Dial
+    const target = dial.options.targets[dial.attempt++] as DialTarget
+    const last = dial.attempt >= dial.options.targets.length
+    if (!last) dial.alarm = this.#clock.after(dial.options.attemptTimeout, () => this.#socket?.destroy())
+    const socket = typeof target === 'function' ? target() : this.#connectTo(target, dial.options.noDelay)
+    this.#adoptSocket(socket)
+    if (typeof target === 'function' || !sharesSlabs) this.#listenForData(socket)
+    if ((socket as Partial<Socket>).connecting === true) socket.once('connect', () => this.#connected())
+    else process.nextTick(() => this.#connected())
+  }
+
+  #connectTo(target: Address, noDelay: boolean): Socket {
+    const options = {
+      host: 'host' in target ? target.host : '',
+      port: 'port' in target ? target.port : 0,
+      allowHalfOpen: true,
+      noDelay,
+      onread: sharesSlabs
+        ? { buffer: () => this.#point(), callback: (count: number) => this.#read(count) }
+        : undefined,
+    }
+    // `path` must not be there at all for a host and port.
+    return connect(('path' in target ? { ...options, path: target.path } : options) as TcpNetConnectOpts)
+  }
+
+  #listenForData(socket: Duplex): void {
+    socket.on('data', (chunk: Buffer) => {
+      if (!this.#deliver(chunk)) this.#pause()
+    })
+  }
+
+  #connected(): void {
+    if (this.#dial === undefined || this.#socket?.destroyed === true) return
+    this.#dialEnded()
+    if (!this.opened()) return
+    this.emit('open')
+    this.#sink.ready = true
+  }
+
+  #dialEnded(): void {
+    this.#dial?.alarm?.cancel()
+    this.#dial = undefined
+    this.#alarm?.cancel()
+    this.#alarm = undefined
+  }
+
+  #dialTimedOut(): void {
+    if (this.#dial === undefined) return
+    const elapsed = this.#clock.now() - this.#dial.start
+    const message = `upstream ${this.address} did not answer within ${Math.round(elapsed)} ms`
+    this.#fail(
+      new XpsError('XPS_TIMEOUT', message, { origin: 'upstream', retryable: true, address: this.address, elapsed }),
+    )
+  }
+
+  /** An attempt has failed: the next target, or the end. Returns false when there is no next. */
+  #tryNext(cause: unknown): boolean {
+    const dial = this.#dial
+    if (dial === undefined) return false
+    dial.alarm?.cancel()
+    dial.error ??= cause
+    if (dial.attempt < dial.options.targets.length) {
+      this.#attempt()
+      return true
+    }
+    const elapsed = this.#clock.now() - dial.start
+    const message = `upstream ${this.address} cannot be reached (${systemCode(cause) ?? 'closed'}, ${Math.round(elapsed)} ms)`
+    this.#failure = new XpsError('XPS_CONNECT', message, {
+      origin: 'upstream',
+      retryable: true,
+      address: this.address,
+      elapsed,
+      cause: cause ?? dial.error,
+    })
+    this.#dialEnded()
+    return false
+  }
+
+  #adoptSocket(socket: Duplex): void {
+    this.#socket = socket
+    this.#sink.use(socket)
+    // Another attempt to connect goes on as the one before was asked to.
+    if (this.#paused && !socket.isPaused()) socket.pause()
+    let error: unknown
+    socket.on('end', () => {
+      this.#peerEnded = true
+      if (this.#rest === undefined) this.#source.end()
+    })
+    socket.on('drain', () => {
+      this.#sink.ready = true
+    })
+    socket.on('error', (cause: unknown) => {
+      error = cause
+    })
+    socket.on('close', () => {
+      if (this.#socket !== socket || (this.#dial !== undefined && this.#tryNext(error))) return
+      this.#socketClosed(error)
+    })
+  }
+
+  /** Ends it with an error of our own; what was received is still delivered. */
+  #fail(error: XpsError): void {
+    this.#failure ??= error
+    this.#dialEnded()
+    this.#socket?.destroy()
+  }
+
+  #socketClosed(cause: unknown): void {
+    this.#alarm?.cancel()
+    this.#alarm = undefined
+    if (this.#slab !== undefined) {
+      slabs.leave(this.#slab)
+      this.#slab = undefined
+    }
+    const error = this.#failure ?? (cause === undefined ? undefined : this.#resetError(cause))
+    this.#failure = error
+    // A socket that was destroyed by one direction may still hold bytes of the other.
+    if (!this.#peerEnded && !this.#discarding) this.#salvage()
+    if (this.#rest === undefined) this.#endSource()
+    this.#sink.close(error)
+    this.finish(error)
+    this.release()
+  }
+
+  #resetError(cause: unknown): XpsError {
+    const origin: ErrorOrigin = this.side
+    const message = `${this.side} ${this.address} broke the connection (${systemCode(cause) ?? 'error'})`
+    return new XpsError('XPS_RESET', message, { origin, address: this.address, cause })
+  }
+
+  #endSource(): void {
+    if (this.#peerEnded) this.#source.end()
+    else this.#source.end(this.#failure ?? this.error)
+  }
+
+  /** Hands on what came; false asks the socket to hold the next bytes back. */
+  #deliver(chunk: Uint8Array): boolean {
+    if (this.#discarding) {
+      this.#discarded += chunk.length
+      if (this.#discarded > lingerBytes && this.phase === 'draining') this.#socket?.destroy()
+      return true
+    }
+    const taken = this.#source.write(chunk)
+    if (taken < chunk.length) {
+      // Pausing does not recall what is under way already.
+      const rest = chunk.subarray(taken)
+      this.#rest = this.#rest === undefined ? rest : Buffer.concat([this.#rest, rest])
+      return false
+    }
+    return this.#source.flushed
+  }
+
+  /** The pipe is empty again, or new: give it what is left over, then let the socket go on. */
+  #resume(): void {
+    this.#giveBack()
+    if (this.#rest !== undefined) {
+      const rest = this.#rest
+      const taken = this.#source.write(rest)
+      this.#rest = taken < rest.length ? rest.subarray(taken) : undefined
+      if (this.#rest !== undefined) return
+      if (this.#peerEnded || this.#socket?.destroyed === true) return this.#endSource()
+      if (!this.#source.flushed) return
+    }
+    if (this.#paused) {
+      this.#paused = false
+      this.#socket?.resume()
+    }
+  }
+
+  #pause(): void {
+    if (this.#paused) return
+    this.#paused = true
+    this.#socket?.pause()
+  }
+
+  /** Nobody reads any more: what still comes is thrown away, so that the peer's end is seen. */
+  #unread(): void {
+    this.#giveBack()
+    this.#discarding = true
+    this.#rest = undefined
+    if (this.#paused && this.#socket !== undefined && !this.#socket.destroyed) {
+      this.#paused = false
+      this.#socket.resume()
+    }
+  }
+
+  /** Bytes that the socket read before it was destroyed, and that it would never tell of. */
+  #salvage(): void {
+    for (let chunk: Buffer | null = this.#socket?.read(); chunk !== null && chunk !== undefined; ) {
+      this.#deliver(chunk)
+      chunk = this.#socket?.read()
+    }
+  }
+
+  /** The memory for the next read. */
+  #point(): Buffer {
+    if (this.#slab !== undefined) slabs.leave(this.#slab)
+    this.#slab = slabs.point()
+    return this.#slab.bytes
+  }
+
+  /** So many bytes are in the slab. */
+  #read(count: number): boolean {
+    const slab = this.#slab as Slab
+    if (slab.lent) return this.#deliver(slab.rescue(count)) || this.#stop()
+    const chunk = slab.bytes.subarray(0, count)
+    if (this.#deliver(chunk)) return true
+    // What was not taken at all is copied; what was taken is in flight, and the slab with it.
+    if (this.#rest !== undefined) this.#rest = Buffer.from(this.#rest)
+    if (!this.#source.flushed) {
+      slab.lend(count)
+      this.#lent = slab
+    }
+    return this.#stop()
+  }
+
+  #stop(): false {
+    this.#paused = true
+    return false
+  }
+
+  #giveBack(): void {
+    if (this.#lent === undefined) return
+    slabs.giveBack(this.#lent)
+    this.#lent = undefined
+  }
+}
+
+/** A connection that is being dialled. */
+interface Dial {
+  options: DialOptions
+  start: number
+  attempt: number
+  alarm: Alarm | undefined
+  /** What the first attempt failed of. */
+  error: unknown
+}

@@ -1,0 +1,79 @@
+import type { Duplex } from 'node:stream'
+import type { XpsError } from '../errors.ts'
+import { PipeSink } from '../pipe/sink.ts'
+import { PipeSource } from '../pipe/source.ts'
+
+// What the two ends of a connection are made of. Only `connection.ts` uses them: it alone listens to the socket.
+
+/** What a source asks of the connection that it belongs to. */
+export interface SocketReader {
+  resume(): void
+  /** The pipe is over: nobody takes bytes any more. */
+  unread(): void
+}
+
+/** The bytes that the peer sends. */
+export class SocketSource extends PipeSource {
+  readonly #reader: SocketReader
+
+  constructor(reader: SocketReader) {
+    super()
+    this.#reader = reader
+  }
+
+  override pulled(): void {
+    this.#reader.resume()
+  }
+
+  override over(error: XpsError | undefined): void {
+    super.over(error)
+    this.#reader.unread()
+  }
+}
+
+const noHandlers = { write(): void {} }
+const nothing = new Uint8Array(0)
+
+/** The bytes that the peer gets. */
+export class SocketSink extends PipeSink {
+  #socket: Duplex
+
+  constructor(socket: Duplex) {
+    super(noHandlers)
+    this.#socket = socket
+  }
+
+  /** Another attempt to connect has another socket. */
+  use(socket: Duplex): void {
+    this.#socket = socket
+  }
+
+  override take(chunk: Uint8Array): number {
+    const socket = this.#socket
+    socket.write(chunk)
+    // Zero: the kernel has it all, and the memory is free again. Otherwise the rest is in flight.
+    if (socket.writableLength > 0) this.#wait()
+    return chunk.length
+  }
+
+  override sourceEnded(error: XpsError | undefined): void {
+    super.sourceEnded(error)
+    // A source that was cut short ends the direction all the same: a raw stream has no better way to say so.
+    this.#socket.end()
+  }
+
+  override aborted(error: XpsError): void {
+    super.aborted(error)
+    this.#socket.destroy()
+  }
+
+  #wait(): void {
+    this.ready = false
+    // 'drain' only comes when more than the stream's high-water mark waits; an empty write tells of less.
+    if (!this.#socket.writableNeedDrain) {
+      this.#socket.write(nothing, () => {
+        if (this.#socket.writableLength === 0) this.ready = true
+      })
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import { Server } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Clock } from '../clock.ts'
+import { durationOption, invalidOption, knownOptions } from '../options.ts'
+import { type Address, formatAddress, parseAddress } from './address.ts'
+import { Connection, type DialTarget } from './connection.ts'
+import { memorySockets } from './memory-socket.ts'
+
+/**
+ * One place to connect to: an address as text (`'127.0.0.1:3000'`, `'unix:/run/app.sock'`) or as an object, a server of
+ * this process (`net.Server`, `http.Server`), or a function that takes a socket as such a server would.
+ */
+export type UpstreamTarget = string | Address | Server | ((socket: Duplex) => void)
+
+/** Options of an {@link Upstream}. */
+export interface UpstreamOptions {
+  /** How long connecting may take in all, in milliseconds. @default 3000 */
+  connectTimeout?: number
+  /** With several targets, how long one may take before the next is tried, in milliseconds. @default 250 */
+  attemptTimeout?: number
+  /** Whether small writes are sent at once (TCP_NODELAY). @default true */
+  noDelay?: boolean
+  /** See {@link ConnectionOptions}. @default 2000 */
+  lingerTimeout?: number
+  /** @default the machine's */
+  clock?: Clock
+}
+
+const optionNames = ['connectTimeout', 'attemptTimeout', 'noDelay', 'lingerTimeout', 'clock']
+
+/**
+ * Somewhere that connections are dialled to.
+ *
+ * Several targets are tried in order; so are the addresses of a host name, the way Node does it (happy eyeballs).
+ */
+export class Upstream {
+  /** What it is called in errors and logs: its addresses. */
+  readonly address: string
+  readonly #targets: readonly DialTarget[]
+  readonly #options: UpstreamOptions
+  readonly #connectTimeout: number
+  readonly #attemptTimeout: number
+
+  constructor(target: UpstreamTarget | readonly UpstreamTarget[], options: UpstreamOptions = {}) {
+    knownOptions('upstream options', options, optionNames)
+    const targets = Array.isArray(target) ? (target as readonly UpstreamTarget[]) : [target as UpstreamTarget]
+    if (targets.length === 0) throw invalidOption('upstream', target, 'at least one address')
+    this.#targets = targets.map(dialTarget)
+    this.address = this.#targets.map((one) => (typeof one === 'function' ? 'in-process' : formatAddress(one))).join(', ')
+    this.#options = options
+    this.#connectTimeout = durationOption('upstream.connectTimeout', options.connectTimeout, 3_000)
+    this.#attemptTimeout = durationOption('upstream.attemptTimeout', options.attemptTimeout, 250)
+    durationOption('upstream.lingerTimeout', options.lingerTimeout, 1)
+  }
+
+  /** Starts to connect. The connection is `opening` at first; how it went is told by its `open` or `close`. */
+  connect(): Connection {
+    return Connection.dial({
+      ...this.#options,
+      side: 'upstream',
+      address: this.address,
+      targets: this.#targets,
+      connectTimeout: this.#connectTimeout,
+      attemptTimeout: this.#attemptTimeout,
+      noDelay: this.#options.noDelay ?? true,
+    })
+  }
+}
+
+function dialTarget(target: UpstreamTarget): DialTarget {
+  if (typeof target === 'string') return checkPort(parseAddress('upstream', target))
+  if (target instanceof Server) return inProcess((socket) => target.emit('connection', socket))
+  if (typeof target === 'function') return inProcess(target)
+  if (typeof target === 'object' && target !== null && ('path' in target || 'port' in target)) return checkPort(target)
+  throw invalidOption('upstream', target, 'an address, a server or a function that takes a socket')
+}
+
+function checkPort(address: Address): Address {
+  if ('path' in address) return address
+  const { host, port } = address
+  if (typeof host !== 'string' || !Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw invalidOption('upstream', `${host}:${port}`, 'an address with a port from 1 to 65535')
+  }
+  return address
+}
+
+function inProcess(accept: (socket: Duplex) => void): () => Duplex {
+  return () => {
+    const [near, far] = memorySockets()
+    try {
+      accept(far)
+    } catch (error) {
+      // Refused, and told as a socket would tell it: by an error before it is connected.
+      far.on('error', () => {})
+      near.destroy(error as Error)
+    }
+    return near
+  }
+}

@@ -1,0 +1,45 @@
+// The classes that a program composes.
+export { Core, type CoreEvents, type CoreOptions, type ListenOptions, type ListenWhere } from './core/core.ts'
+export { type ListenAddress, Listener, type ListenerEvents, type ListenerOptions } from './core/listener.ts'
+export {
+  Connection,
+  type ConnectionEvents,
+  type ConnectionOptions,
+  type ConnectionOwner,
+  type Entrance,
+} from './core/connection.ts'
+export { ClientSession, type ClientSessionEvents, type Protocol } from './core/client-session.ts'
+export { relay, Session, type SessionEvents, type SessionOptions } from './core/session.ts'
+export { Upstream, type UpstreamOptions, type UpstreamTarget } from './core/upstream.ts'
+export type { CloseOptions } from './core/close-by.ts'
+export { type Address, formatAddress, parseAddress } from './core/address.ts'
+
+// Where bytes go.
+export {
+  type FileRoute,
+  portRouter,
+  type RefuseRoute,
+  type Route,
+  type Router,
+  type RouteStages,
+  type UpstreamRoute,
+} from './core/router.ts'
+
+// Pipes, what may stand at their ends and what in them.
+export { defaultPipeLimit, Pipe, type PipeOptions } from './pipe/pipe.ts'
+export { PipeSource } from './pipe/source.ts'
+export { PipeSink } from './pipe/sink.ts'
+export { FileSource, type FileSourceOptions } from './pipe/file-source.ts'
+export type { BodyLike } from './pipe/from.ts'
+export type { WritableLike } from './pipe/into.ts'
+export type { SinkEnd, SinkHandlers, SourceEnd, SourceHandlers } from './pipe/ends.ts'
+export type { ChunkFunction, Stage, StageEnds } from './pipe/stage.ts'
+export { throttle, type ThrottleOptions } from './pipe/throttle.ts'
+export { toReadable, toReadableStream, toWritable, toWritableStream } from './pipe/streams.ts'
+
+// What all that lives has in common, and what goes wrong.
+export { Lifetime, type Phase } from './lifetime/lifetime.ts'
+export type { Owned } from './lifetime/owned.ts'
+export { Living } from './core/living.ts'
+export { type ErrorCode, errorCodes, type ErrorOrigin, isXpsError, XpsError, type XpsErrorOptions } from './errors.ts'
+export { type Alarm, type Clock, systemClock } from './clock.ts'

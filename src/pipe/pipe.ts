@@ -1,0 +1,296 @@
+import { asXpsError, XpsError } from '../errors.ts'
+import { bytesOption, knownOptions } from '../options.ts'
+import { ByteQueue } from './byte-queue.ts'
+import type { SinkSide, SourceSide } from './ends.ts'
+import type { PipeSink } from './sink.ts'
+import type { PipeSource } from './source.ts'
+import { openStage, type Stage } from './stage.ts'
+
+/** Options of a {@link Pipe}. */
+export interface PipeOptions {
+  /**
+   * The most bytes that may be inside: queued, or with a sink that is not ready for more. A hard bound.
+   * A number, or text such as `'64 KiB'`.
+   * @default 65536
+   */
+  limit?: number | string
+  /** Stages that the bytes pass, in order: functions, Node or web transform streams, or a {@link Stage} of the library. */
+  through?: readonly Stage[]
+  /** Whether the end of the source ends the sink too; if not, the sink is only detached. @default true */
+  end?: boolean
+  /** Told once, when the pipe is over: the error says what went wrong or was cut short. */
+  onClose?: (error: XpsError | undefined, pipe: Pipe) => void
+}
+
+/** The bound of a pipe that was given none, in bytes: as much as one read of a socket brings. */
+export const defaultPipeLimit: number = 64 * 1024
+
+/**
+ * Moves bytes from a source to a sink, and never holds more than its limit.
+ *
+ * ```
+ *  source.write ──►[ queue ≤ limit ]──► sink.write
+ *  source.pull  ◄── empty again ◄────── sink.ready = true
+ *  source.end   ──► after the last byte ──► sink.end        one direction at a time
+ *  source.close ◄── the sink is gone ◄──── sink.close
+ *               pipe.abort: both are told, now              both directions
+ * ```
+ *
+ * While the sink is ready a chunk goes straight through, uncopied, in the same call. It flows as soon as both ends
+ * are attached.
+ */
+export class Pipe implements SourceSide, SinkSide {
+  readonly limit: number
+  #source: PipeSource | undefined
+  #sink: PipeSink | undefined
+  #queue: ByteQueue | undefined
+  #bytes = 0
+  #inFlight = 0
+  #busy = false
+  #asked = false
+  #ending = false
+  #over = false
+  #error: XpsError | undefined
+  #stages: Pipe[] | undefined
+  readonly #passEnd: boolean
+  #onClose: PipeOptions['onClose']
+  #closed: Promise<XpsError | undefined> | undefined
+  #tell: ((error: XpsError | undefined) => void) | undefined
+
+  constructor(source?: PipeSource, sink?: PipeSink, options: PipeOptions = noOptions) {
+    if (options !== noOptions) knownOptions('pipe options', options, optionNames)
+    this.limit = options.limit === undefined ? defaultPipeLimit : bytesOption('pipe.limit', options.limit)
+    this.#passEnd = options.end ?? true
+    this.#onClose = options.onClose
+    const through = options.through
+    if (through !== undefined && through.length > 0) this.#stages = this.#chain(through, sink)
+    else if (sink !== undefined) this.attachSink(sink)
+    if (source !== undefined) this.attachSource(source)
+  }
+
+  /** Bytes that have left the pipe towards the sink. */
+  get bytes(): number {
+    return this.#stages === undefined ? this.#bytes : (this.#stages.at(-1)?.bytes ?? 0)
+  }
+
+  /** Bytes that are inside now, stages not counted. */
+  get buffered(): number {
+    return this.#inFlight + (this.#queue?.length ?? 0)
+  }
+
+  /** Bytes that it would take now. */
+  get room(): number {
+    return this.#over || this.#ending ? 0 : this.limit - this.#inFlight - (this.#queue?.length ?? 0)
+  }
+
+  /** Nothing is inside. */
+  get flushed(): boolean {
+    return this.#inFlight === 0 && (this.#queue === undefined || this.#queue.length === 0)
+  }
+
+  /** Resolves, when the pipe and its stages are over, to the error or to undefined. Never rejects. */
+  get closed(): Promise<XpsError | undefined> {
+    if (this.#closed === undefined) {
+      this.#closed = this.#finished
+        ? Promise.resolve(this.#error)
+        : new Promise((resolve) => {
+            this.#tell = resolve
+          })
+    }
+    return this.#closed
+  }
+
+  /** Gives a pipe that has no source one; bytes flow at once if there is a sink. */
+  attachSource(source: PipeSource): void {
+    if (this.#over || this.#ending) throw new XpsError('XPS_CLOSED', 'the pipe is over')
+    if (this.#source !== undefined || source.active) throw new XpsError('XPS_CLOSED', 'already attached')
+    this.#source = source
+    source.attach(this)
+    this.#flow()
+  }
+
+  /** Lets go of the source, which may then be attached to another pipe; what it wrote is still delivered. */
+  detachSource(): PipeSource | undefined {
+    const source = this.#source
+    source?.detach()
+    this.#source = undefined
+    return source
+  }
+
+  /** Gives a pipe that has no sink one. */
+  attachSink(sink: PipeSink): void {
+    const last = this.#stages?.at(-1)
+    if (last !== undefined) return last.attachSink(sink)
+    if (this.#over) throw new XpsError('XPS_CLOSED', 'the pipe is over')
+    if (this.#sink !== undefined || sink.active) throw new XpsError('XPS_CLOSED', 'already attached')
+    this.#sink = sink
+    sink.attach(this)
+    this.#flow()
+  }
+
+  /**
+   * Lets go of the sink, which may then be attached to another pipe; queued bytes wait for the next one.
+   * Undefined, and without effect, while the sink is still busy with bytes that it was given.
+   */
+  detachSink(): PipeSink | undefined {
+    const last = this.#stages?.at(-1)
+    if (last !== undefined) return last.detachSink()
+    if (this.#inFlight > 0) return undefined
+    const sink = this.#sink
+    sink?.detach()
+    this.#sink = undefined
+    return sink
+  }
+
+  /** Ends it now: what is inside is dropped, source and sink are told. */
+  abort(error?: unknown): void {
+    const reason = asXpsError(error ?? new XpsError('XPS_ABORTED', 'pipe aborted'), 'XPS_ABORTED', 'pipe aborted')
+    if (!this.#over) {
+      const { sink, source } = this.#end(reason)
+      sink?.aborted(reason)
+      source?.over(reason)
+      this.#close()
+    }
+    if (this.#stages !== undefined) for (const stage of this.#stages) stage.abort(reason)
+  }
+
+  /** @internal The source's side: takes what there is room for and returns how much that was. */
+  write(chunk: Uint8Array): number {
+    if (this.#over || this.#ending) return 0
+    if (this.#busy) {
+      // The sink, while it was given bytes, made the source write: these come after, when the source is asked again.
+      this.#asked = true
+      return 0
+    }
+    const sink = this.#sink
+    if (sink === undefined || !sink.ready || (this.#queue !== undefined && this.#queue.length > 0)) {
+      return this.#enqueue(chunk)
+    }
+    const taken = chunk.length <= this.limit ? this.#give(sink, chunk) : this.#giveSlices(sink, chunk)
+    if (taken === chunk.length || this.#over) return taken
+    return taken + this.#enqueue(chunk.subarray(taken))
+  }
+
+  /** @internal */
+  sourceEnded(error: XpsError | undefined): void {
+    if (this.#over) return
+    this.#ending = true
+    this.#error = error
+    if (!this.#busy && this.flushed) this.#finish()
+  }
+
+  /** @internal */
+  sinkReady(): void {
+    this.#inFlight = 0
+    if (!this.#busy) this.#flow()
+  }
+
+  /** @internal */
+  sinkClosed(error: XpsError | undefined): void {
+    if (this.#over) return
+    const { source } = this.#end(error)
+    source?.over(error)
+    this.#close()
+  }
+
+  /** Hands one chunk to a sink that is ready; the only place where bytes leave. */
+  #give(sink: PipeSink, chunk: Uint8Array): number {
+    this.#busy = true
+    const taken = sink.take(chunk)
+    this.#busy = false
+    this.#bytes += taken
+    if (!sink.ready) this.#inFlight = taken
+    if (this.#asked || this.#ending) this.#afterBusy()
+    return taken
+  }
+
+  #giveSlices(sink: PipeSink, chunk: Uint8Array): number {
+    let taken = 0
+    while (taken < chunk.length && sink.ready && !this.#over) {
+      taken += this.#give(sink, chunk.subarray(taken, taken + this.limit))
+    }
+    return taken
+  }
+
+  #enqueue(chunk: Uint8Array): number {
+    const room = this.room
+    if (room <= 0) return 0
+    this.#queue ??= new ByteQueue()
+    const part = chunk.length <= room ? chunk : chunk.subarray(0, room)
+    this.#queue.push(part)
+    return part.length
+  }
+
+  #flow(): void {
+    const sink = this.#sink
+    const queue = this.#queue
+    if (sink === undefined || this.#over) return
+    while (queue !== undefined && queue.length > 0 && sink.ready && !this.#over) {
+      queue.drop(this.#give(sink, queue.peek(this.limit)))
+    }
+    if (this.#over || !sink.ready || !this.flushed) return
+    if (this.#ending) this.#finish()
+    else this.#source?.pulled()
+  }
+
+  #afterBusy(): void {
+    const asked = this.#asked
+    this.#asked = false
+    if (this.#ending && !this.#over && this.flushed) this.#finish()
+    else if (asked && this.flushed) queueMicrotask(() => this.#flow())
+  }
+
+  #finish(): void {
+    const { sink, source } = this.#end(this.#error)
+    if (this.#passEnd) sink?.sourceEnded(this.#error)
+    else sink?.detach()
+    source?.over(undefined)
+    this.#close()
+  }
+
+  /** The end, for whichever reason: after this nothing can enter or leave. */
+  #end(error: XpsError | undefined): { source: PipeSource | undefined; sink: PipeSink | undefined } {
+    const ends = { source: this.#source, sink: this.#sink }
+    this.#over = true
+    this.#error = error
+    this.#queue = undefined
+    this.#inFlight = 0
+    this.#source = undefined
+    this.#sink = undefined
+    return ends
+  }
+
+  get #finished(): boolean {
+    return this.#over && (this.#stages === undefined || this.#stages.every((stage) => stage.#finished))
+  }
+
+  #close(): void {
+    if (!this.#finished) return
+    const onClose = this.#onClose
+    this.#onClose = undefined
+    onClose?.(this.#error, this)
+    this.#tell?.(this.#error)
+    this.#tell = undefined
+  }
+
+  /** Builds the pipes behind the first one, so that: this → stage → pipe → stage → pipe → sink. */
+  #chain(through: readonly Stage[], sink: PipeSink | undefined): Pipe[] {
+    const stages = through.map(openStage)
+    const pipes = stages.map((stage, index) => {
+      const last = index === stages.length - 1
+      return new Pipe(stage.source, last ? sink : stages[index + 1]?.sink, {
+        limit: this.limit,
+        end: last ? this.#passEnd : true,
+        onClose: (error) => {
+          this.#error ??= error
+          this.#close()
+        },
+      })
+    })
+    if (stages[0] !== undefined) this.attachSink(stages[0].sink)
+    return pipes
+  }
+}
+
+const noOptions: PipeOptions = {}
+const optionNames = ['limit', 'through', 'end', 'onClose']

@@ -1,0 +1,77 @@
+/**
+ * Memory that many sockets read into, one after the other.
+ *
+ * A socket that reads into a buffer of ours names the buffer before the read, so sockets that wait for bytes all
+ * *point* at a slab, and one slab serves them all: a read and the call that brings its bytes are one step of the event
+ * loop, with no other read or write in between. The bytes are borrowed for the length of that call.
+ *
+ * Sometimes they are needed longer: the kernel took only a part of a write and the rest is *lent* to it. Then no other
+ * socket is given this slab, but those that point at it already may still read into it. Hence a lent slab keeps a copy,
+ * and whoever reads into it moves its bytes away and puts the copy back (`rescue`), before the loop gets to a write.
+ */
+export class Slab {
+  readonly bytes: Buffer
+  /** How many sockets will read into this slab next. */
+  pointers = 0
+  #lent = false
+  #saved: Buffer | undefined
+
+  constructor(size: number) {
+    this.bytes = Buffer.allocUnsafeSlow(size)
+  }
+
+  get lent(): boolean {
+    return this.#lent
+  }
+
+  /** Keeps the first bytes as they are until {@link giveBack}. */
+  lend(count: number): void {
+    this.#lent = true
+    // The borrower itself is one of the pointers, and moves on to another slab before it reads again.
+    if (this.pointers > 1) this.#saved = Buffer.from(this.bytes.subarray(0, count))
+  }
+
+  giveBack(): void {
+    this.#lent = false
+    this.#saved = undefined
+  }
+
+  /** Moves bytes that were read over lent ones out of the way, into memory of their own. */
+  rescue(count: number): Buffer {
+    const read = Buffer.from(this.bytes.subarray(0, count))
+    if (this.#saved !== undefined) this.bytes.set(this.#saved.subarray(0, count))
+    return read
+  }
+}
+
+/** Bytes of one read: what a socket brings at most in one step. */
+export const slabSize: number = 64 * 1024
+
+const spares = 16
+
+/** Gives out the slab that sockets read into, and keeps a few for when it is lent. */
+export class SlabPool {
+  #current: Slab | undefined
+  #free: Slab[] = []
+
+  /** The slab to point a socket at. Never a lent one. */
+  point(): Slab {
+    if (this.#current === undefined || this.#current.lent) this.#current = this.#free.pop() ?? new Slab(slabSize)
+    this.#current.pointers++
+    return this.#current
+  }
+
+  /** The socket will read elsewhere, or nowhere. */
+  leave(slab: Slab): void {
+    slab.pointers--
+  }
+
+  /** The bytes of a lent slab are no longer needed. */
+  giveBack(slab: Slab): void {
+    slab.giveBack()
+    if (slab !== this.#current && this.#free.length < spares) this.#free.push(slab)
+  }
+}
+
+/** The slabs of the process: sockets of all cores share them, as they share its one event loop. */
+export const slabs: SlabPool = new SlabPool()

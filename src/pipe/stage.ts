@@ -1,0 +1,77 @@
+import { Duplex } from 'node:stream'
+import type { XpsError } from '../errors.ts'
+import { invalidOption } from '../options.ts'
+import { hostFault } from './host-fault.ts'
+import { PipeSink } from './sink.ts'
+import { PipeSource } from './source.ts'
+
+/** The two ends of a stage: bytes go into its sink and come out of its source. */
+export interface StageEnds {
+  sink: PipeSink
+  source: PipeSource
+}
+
+/** Changes one chunk: returns what to pass on, which may be the chunk itself, or undefined for nothing. */
+export type ChunkFunction = (chunk: Uint8Array) => Uint8Array | undefined
+
+/**
+ * What may stand in a pipe: a function over chunks, a Node or web transform stream (for one pipe only), or an object
+ * that opens a new pair of ends for each pipe.
+ */
+export type Stage =
+  | ChunkFunction
+  | Duplex
+  | { readonly readable: ReadableStream; readonly writable: WritableStream }
+  | { open(): StageEnds }
+
+/** Opens a stage for one pipe. */
+export function openStage(stage: Stage): StageEnds {
+  if (typeof stage === 'function') return functionStage(stage)
+  if ('open' in stage) return stage.open()
+  if (stage instanceof Duplex) return { sink: PipeSink.from(stage), source: PipeSource.from(stage) }
+  if ('readable' in stage && 'writable' in stage) {
+    return { sink: PipeSink.from(stage.writable), source: PipeSource.from(stage.readable) }
+  }
+  throw invalidOption('pipe.through', stage, 'made of functions, transform streams or stages')
+}
+
+function functionStage(change: ChunkFunction): StageEnds {
+  // What the pipe behind did not take. It is copied, because the chunk is valid only while the sink is busy with it.
+  let rest: Uint8Array | undefined
+  let ending: { error: XpsError | undefined } | undefined
+  const source: PipeSource = new PipeSource({
+    pull() {
+      if (rest !== undefined) {
+        const taken = source.write(rest)
+        rest = taken < rest.length ? rest.subarray(taken) : undefined
+      }
+      if (rest !== undefined || !source.flushed) return
+      if (ending !== undefined) source.end(ending.error)
+      else sink.ready = true
+    },
+    close: (error) => sink.close(error),
+  })
+  const sink: PipeSink = new PipeSink({
+    write(chunk) {
+      let changed: Uint8Array | undefined
+      try {
+        changed = change(chunk)
+      } catch (error) {
+        source.abort(hostFault(error))
+        return false
+      }
+      if (changed === undefined || changed.length === 0) return true
+      const taken = source.write(changed)
+      if (taken < changed.length) rest = Buffer.from(changed.subarray(taken))
+      return rest === undefined && source.flushed
+    },
+    end(error) {
+      if (rest === undefined) source.end(error)
+      else ending = { error }
+    },
+    abort: (error) => source.abort(error),
+  })
+  sink.ready = false
+  return { sink, source }
+}
+
