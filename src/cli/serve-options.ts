@@ -83,7 +83,8 @@ function refuseTwice(wanted: readonly Wanted[]): void {
   const seen = new Set<string>()
   for (const { where } of wanted) {
     const text = show(where)
-    if (seen.has(text) && text !== '*:0') throw new UsageError(`${text} is given twice`)
+    const anyPort = 'port' in where && where.port === 0
+    if (seen.has(text) && !anyPort) throw new UsageError(`${text} is given twice`)
     seen.add(text)
   }
 }

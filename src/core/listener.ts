@@ -123,7 +123,7 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
 
   protected override onDrain(): void {
     this.#stop()
-    this.finish()
+    this.finishWithChildren()
   }
 
   protected override onAbort(): void {

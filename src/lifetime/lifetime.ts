@@ -29,6 +29,7 @@ export abstract class Lifetime {
   #phase: Phase = 'opening'
   #error: XpsError | undefined
   #over = false
+  #overWhenEmpty = false
   #aborted = false
   #holds = 0
   #owned: Owned[] | undefined
@@ -143,7 +144,7 @@ export abstract class Lifetime {
     this.#size++
     // Whoever joins a life that is ending shares its end.
     if (this.#aborted) child.abort(this.#error)
-    else if (this.#over) child.#drain()
+    else if (this.#over || this.#overWhenEmpty) child.#drain()
   }
 
   /** Moves from opening to open; false, and without effect, if an end came first. */
@@ -161,6 +162,14 @@ export abstract class Lifetime {
     this.#enter('draining')
     this.hold()
     if (this.#size > 0) for (const child of this.children()) child.#drain()
+    this.release()
+  }
+
+  /** Closes the children; the work is over when the last of them has closed. */
+  protected finishWithChildren(): void {
+    this.#overWhenEmpty = true
+    this.hold()
+    for (const child of this.children()) child.#drain()
     this.release()
   }
 
@@ -185,7 +194,7 @@ export abstract class Lifetime {
 
   /** The work should come to its end: call {@link finish} when it has. By default there is none but the children's. */
   protected onDrain(): void {
-    this.finish()
+    this.finishWithChildren()
   }
 
   /** The work ends now: let go of everything. The children are aborted next. */
@@ -222,7 +231,9 @@ export abstract class Lifetime {
   }
 
   #settle(): void {
-    if (!this.#over || this.#size > 0 || this.#holds > 0 || this.#phase === 'closed') return
+    if (this.#size > 0 || this.#holds > 0 || this.#phase === 'closed') return
+    if (!this.#over && this.#overWhenEmpty) this.#over = true
+    if (!this.#over) return
     while (this.#owned !== undefined && this.#owned.length > 0) {
       const pending = this.#dispose(this.#owned.pop() as Owned)
       if (pending !== undefined) {

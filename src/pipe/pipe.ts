@@ -1,7 +1,6 @@
 import { asXpsError, XpsError } from '../errors.ts'
 import { bytesOption, knownOptions } from '../options.ts'
 import { ByteQueue } from './byte-queue.ts'
-import type { SinkSide, SourceSide } from './ends.ts'
 import type { PipeSink } from './sink.ts'
 import type { PipeSource } from './source.ts'
 import { openStage, type Stage } from './stage.ts'
@@ -39,7 +38,7 @@ export const defaultPipeLimit: number = 64 * 1024
  * While the sink is ready a chunk goes straight through, uncopied, in the same call. It flows as soon as both ends
  * are attached.
  */
-export class Pipe implements SourceSide, SinkSide {
+export class Pipe {
   readonly limit: number
   #source: PipeSource | undefined
   #sink: PipeSink | undefined
@@ -153,6 +152,8 @@ export class Pipe implements SourceSide, SinkSide {
     }
     if (this.#stages !== undefined) for (const stage of this.#stages) stage.abort(reason)
   }
+
+  // The two sides that `ends.ts` names. They are no part of the public declarations, hence no `implements`.
 
   /** @internal The source's side: takes what there is room for and returns how much that was. */
   write(chunk: Uint8Array): number {

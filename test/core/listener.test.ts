@@ -168,7 +168,7 @@ describe('Core', () => {
     clock.advance(4_999)
     expect(session?.phase).toBe('draining')
     clock.advance(1)
-    expect(await closed).toBeUndefined()
+    expect(await closed).toMatchObject({ code: 'XPS_TIMEOUT', message: 'not closed within 5000 ms' })
     expect(session?.error?.code).toBe('XPS_TIMEOUT')
     await client.over()
     client.end()
