@@ -3,9 +3,9 @@
 // npm run bench -- all [--rounds 31] [--quick] [--strict]
 import { spawnSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
+import { figuresTable, formatTable, missed } from './lib/figures.js'
 import { machine, versions } from './lib/machine.js'
 import { checkSystem } from './lib/processes.js'
-import { figuresTable, formatTable, missed } from './lib/figures.js'
 import { writeReport } from './lib/report.js'
 import { connections } from './relay/connections.js'
 import { gigabyte } from './relay/gigabyte.js'
@@ -58,7 +58,9 @@ async function run(chosen) {
 }
 
 function find(name) {
-  return benchmarks.find((one) => one.name === name) ?? fail(`there is no benchmark '${name}'; npm run bench lists them`)
+  return (
+    benchmarks.find((one) => one.name === name) ?? fail(`there is no benchmark '${name}'; npm run bench lists them`)
+  )
 }
 
 /** What is measured is what is in src/ now. */

@@ -7,6 +7,8 @@ export const errorCodes = [
   'XPS_LISTEN',
   'XPS_NO_ROUTE',
   'XPS_REFUSED',
+  'XPS_EVICTED',
+  'XPS_ZOMBIE',
   'XPS_CONNECT',
   'XPS_RESET',
   'XPS_LIMIT',
@@ -21,6 +23,16 @@ export const errorCodes = [
 
 /** A stable name for what went wrong. Match on this, never on the message. */
 export type ErrorCode = (typeof errorCodes)[number]
+
+/** Which of the times an `XPS_TIMEOUT` was about. */
+export type TimeoutReason =
+  | 'first-byte'
+  | 'connect'
+  | 'client-idle'
+  | 'upstream-idle'
+  | 'tunnel-idle'
+  | 'session-age'
+  | 'drain'
 
 /** The side that an error came from: who called us, whom we call, or this program itself. */
 export type ErrorOrigin = 'client' | 'upstream' | 'internal'
@@ -37,6 +49,8 @@ export interface XpsErrorOptions {
   address?: string
   /** How long the work had been going on, in milliseconds. */
   elapsed?: number
+  /** For `XPS_TIMEOUT`: which time it was. */
+  reason?: TimeoutReason
 }
 
 /** The one error class of the library. */
@@ -47,6 +61,7 @@ export class XpsError extends Error {
   readonly retryable: boolean
   readonly address: string | undefined
   readonly elapsed: number | undefined
+  readonly reason: TimeoutReason | undefined
 
   constructor(code: ErrorCode, message: string, options: XpsErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -55,6 +70,7 @@ export class XpsError extends Error {
     this.retryable = options.retryable ?? false
     this.address = options.address
     this.elapsed = options.elapsed
+    this.reason = options.reason
   }
 }
 

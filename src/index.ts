@@ -1,5 +1,12 @@
 // The classes that a program composes.
-export { Core, type CoreEvents, type CoreOptions, type ListenOptions, type ListenWhere } from './core/core.ts'
+export {
+  Core,
+  type CoreEvents,
+  type CoreOptions,
+  type CorePatch,
+  type ListenOptions,
+  type ListenWhere,
+} from './core/core.ts'
 export { type ListenAddress, Listener, type ListenerEvents, type ListenerOptions } from './core/listener.ts'
 export {
   Connection,
@@ -9,10 +16,18 @@ export {
   type Entrance,
 } from './core/connection.ts'
 export { ClientSession, type ClientSessionEvents, type Protocol } from './core/client-session.ts'
+export { Deadlines } from './core/deadlines.ts'
 export { relay, Session, type SessionEvents, type SessionOptions } from './core/session.ts'
 export { Upstream, type UpstreamOptions, type UpstreamTarget } from './core/upstream.ts'
 export type { CloseOptions } from './core/close-by.ts'
 export { type Address, formatAddress, parseAddress } from './core/address.ts'
+
+// How many are taken, how long things may take, and what was counted.
+export type { LimitOptions } from './core/limits.ts'
+export type { RuleOptions } from './core/rules.ts'
+export type { Histogram, RefusalReason, Stats } from './core/stats.ts'
+export { defaultTimeouts, type TimeoutOptions, type Timeouts } from './core/timeouts.ts'
+export type { Zombie, ZombieReason } from './core/watch.ts'
 
 // Where bytes go.
 export {
@@ -26,7 +41,7 @@ export {
 } from './core/router.ts'
 
 // Pipes, what may stand at their ends and what in them.
-export { defaultPipeLimit, Pipe, type PipeOptions } from './pipe/pipe.ts'
+export { defaultPipeLimit, Pipe, type PipeAccount, type PipeOptions } from './pipe/pipe.ts'
 export { PipeSource } from './pipe/source.ts'
 export { PipeSink } from './pipe/sink.ts'
 export { FileSource, type FileSourceOptions } from './pipe/file-source.ts'
@@ -41,5 +56,13 @@ export { toReadable, toReadableStream, toWritable, toWritableStream } from './pi
 export { Lifetime, type Phase } from './lifetime/lifetime.ts'
 export type { Owned } from './lifetime/owned.ts'
 export { Living } from './core/living.ts'
-export { type ErrorCode, errorCodes, type ErrorOrigin, isXpsError, XpsError, type XpsErrorOptions } from './errors.ts'
+export {
+  type ErrorCode,
+  errorCodes,
+  type ErrorOrigin,
+  isXpsError,
+  type TimeoutReason,
+  XpsError,
+  type XpsErrorOptions,
+} from './errors.ts'
 export { type Alarm, type Clock, systemClock } from './clock.ts'

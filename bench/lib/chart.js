@@ -22,6 +22,7 @@ export function drawBars(groups) {
       text: title,
       left: left(index),
       top: 12,
+      padding: 0,
       textStyle: { fontSize: 15, color: ink },
     })),
     grid: groups.map((_, index) => ({ left: left(index), width: room, top: margin.top, bottom: 34 })),

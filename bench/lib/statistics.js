@@ -15,19 +15,28 @@ export function ratio(ours, theirs) {
 }
 
 /**
- * Measures every subject once per round and resolves to the samples of each, by its name. The order turns round and
- * round, and every other time backwards, so that nobody always comes after the same one.
+ * Measures every subject in each round and resolves to the samples of each, by its name. A machine is faster at one
+ * moment than at the next, so within a round the subjects take several short turns, whose mean is the sample: a sample
+ * is long enough for its share of garbage collection, and yet was taken at the same time as the others. The order turns
+ * round and round, and every other time backwards, so that nobody always comes after the same one.
  */
-export async function inTurn(subjects, rounds, measure, told = () => {}) {
+export async function inTurn(subjects, rounds, measure, { turns = 1, told = () => {} } = {}) {
   const samples = Object.fromEntries(subjects.map((subject) => [subject.name, []]))
   for (let round = 0; round < rounds; round++) {
-    const first = (round >> 1) % subjects.length
-    const order = [...subjects.slice(first), ...subjects.slice(0, first)]
-    if (round % 2 === 1) order.reverse()
-    for (const subject of order) samples[subject.name].push(await measure(subject))
-    told(round + 1, samples)
+    const sums = Object.fromEntries(subjects.map((subject) => [subject.name, 0]))
+    for (let turn = 0; turn < turns; turn++) {
+      for (const subject of orderOf(subjects, round + turn)) sums[subject.name] += await measure(subject)
+    }
+    for (const { name } of subjects) samples[name].push(sums[name] / turns)
+    told(round + 1)
   }
   return samples
+}
+
+function orderOf(subjects, turn) {
+  const first = (turn >> 1) % subjects.length
+  const order = [...subjects.slice(first), ...subjects.slice(0, first)]
+  return turn % 2 === 1 ? order.reverse() : order
 }
 
 function quantile(values, share) {

@@ -5,19 +5,21 @@ import { visits } from './load.js'
 import { installedProxies, startAll, stopAll } from './proxies.js'
 
 const parallel = 16
-// Few enough for the kernel, which keeps every closed connection's port for a minute.
-const count = 500
+const count = 100
+const turns = 8
 
 export const connections = {
   name: 'connections',
   line: 'CPU per connection that is opened, used once and closed, beside a.pipe(b)',
   rounds: 21,
-  how: `Each connection sends one request, gets 130 B and ends. ${parallel} at a time; the proxies take turns of ${count}.`,
+  how: `Each connection sends one request, gets 130 B and ends. ${parallel} at a time; in each round each proxy takes ${turns} turns of ${count}.`,
 
   async run({ rounds, tell }) {
     const proxies = await startAll(installedProxies(tell))
-    await inTurn(proxies, 6, cpuPerVisit)
-    const samples = await inTurn(proxies, rounds, cpuPerVisit, (round) => tell(`round ${round} of ${rounds}`))
+    // More code than a request takes, and run less often: the just-in-time compiler needs a while.
+    await inTurn(proxies, 8, cpuPerVisit, { turns })
+    const told = (round) => tell(`round ${round} of ${rounds}`)
+    const samples = await inTurn(proxies, rounds, cpuPerVisit, { turns, told })
     await stopAll(proxies)
     return {
       figures: [
@@ -44,6 +46,6 @@ async function cpuPerVisit({ port, pid }) {
   const before = cpuTime(pid)
   await visits(port, { parallel, count })
   // The last ones are closed towards the upstream a little later.
-  await pause(30)
+  await pause(10)
   return (cpuTime(pid) - before) / count
 }

@@ -16,11 +16,17 @@ clients has had its answer to one request of 100 B. Both processes are started a
   async run({ rounds, quick, tell }) {
     const sessions = quick ? 1_000 : 5_000
     const measure = (proxy) => growth(proxy, sessions)
-    const samples = await inTurn([xps, pipe], rounds, measure, (round) => tell(`round ${round} of ${rounds}`))
+    const told = (round) => tell(`round ${round} of ${rounds}`)
+    const samples = await inTurn([xps, pipe], rounds, measure, { told })
     const perSession = (name) => summary(samples[name]).median / sessions / 1_000
     return {
       figures: [
-        { figure: 'Memory of 5,000 idle sessions, beside a.pipe(b)', ...ratio(samples.xps, samples['a.pipe(b)']), unit: '×', most: 1.1 },
+        {
+          figure: `Memory of ${sessions.toLocaleString('en')} idle sessions, beside a.pipe(b)`,
+          ...ratio(samples.xps, samples['a.pipe(b)']),
+          unit: '×',
+          most: 1.1,
+        },
       ],
       table: {
         head: ['Memory per idle session', ''],

@@ -95,6 +95,8 @@ function visit(port) {
     })
     socket.setTimeout(timeout, () => reject(new Error('no answer')))
     socket.once('error', reject)
-    socket.once('close', () => (answers.s.equals(Buffer.concat(chunks)) ? resolve() : reject(new Error('a wrong answer'))))
+    socket.once('close', () =>
+      answers.s.equals(Buffer.concat(chunks)) ? resolve() : reject(new Error('a wrong answer')),
+    )
   })
 }

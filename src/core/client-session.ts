@@ -1,10 +1,13 @@
-import { XpsError } from '../errors.ts'
+import type { Alarm } from '../clock.ts'
+import { type TimeoutReason, XpsError } from '../errors.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
 import { Pipe, type PipeOptions } from '../pipe/pipe.ts'
 import type { PipeSink } from '../pipe/sink.ts'
 import type { PipeSource } from '../pipe/source.ts'
 import { Connection, type ConnectionOwner } from './connection.ts'
+import { Deadlines } from './deadlines.ts'
 import { Living } from './living.ts'
+import type { Timeouts } from './timeouts.ts'
 
 /** What happens to every kind of session. */
 export interface ClientSessionEvents {
@@ -16,6 +19,10 @@ export interface ClientSessionEvents {
 export type Protocol = (client: Connection) => ClientSession
 
 let lastNumber = 0
+
+/** How often a session that drains looks whether it is idle, and any session at its deadlines, in milliseconds. */
+const drainLook = 250
+const longestLook = 60_000
 
 /**
  * What every protocol turns a client's connection into.
@@ -30,6 +37,9 @@ export abstract class ClientSession<
   implements ConnectionOwner
 {
   readonly client: Connection
+  #timeouts: Timeouts
+  #alarm: Alarm | undefined
+  #phaseSince: number
   readonly #number = ++lastNumber
   readonly #pipes: Pipe[] = []
   #pipeError: XpsError | undefined
@@ -37,6 +47,8 @@ export abstract class ClientSession<
   constructor(client: Connection) {
     super()
     this.client = client
+    this.#timeouts = client.timeouts
+    this.#phaseSince = client.since
     this.adopt(client)
   }
 
@@ -55,9 +67,37 @@ export abstract class ClientSession<
     return this.#pipes
   }
 
+  /** The timeouts that it has. They were set when it began; what is patched later is for others. */
+  get timeouts(): Timeouts {
+    return this.#timeouts
+  }
+
+  /** How long it has been there, in milliseconds. */
+  get age(): number {
+    return this.client.clock.now() - this.client.since
+  }
+
+  /** Since when it is in its phase, by its clock. */
+  get phaseSince(): number {
+    return this.#phaseSince
+  }
+
+  /** When a byte last moved on any of its connections, by its clock; 0 if none ever did. */
+  get lastActive(): number {
+    let last = Math.max(this.client.lastIn, this.client.lastOut)
+    for (const { lastIn, lastOut } of this.connections) last = Math.max(last, lastIn, lastOut)
+    return last
+  }
+
+  /** Nothing is under way that would be lost if it ended now. Such a session does not keep a core from closing. */
+  get idle(): boolean {
+    return false
+  }
+
   /** Starts it. A listener does so for the sessions of its protocol; do it yourself for one that you made by hand. */
   open(): this {
     if (!this.opened()) return this
+    this.#watchTime()
     try {
       this.onOpen()
     } catch (error) {
@@ -70,12 +110,35 @@ export abstract class ClientSession<
   /** The session is open: let bytes flow. */
   protected onOpen(): void {}
 
+  /** Its listener or core is to be drained, or no longer: say so to the client if there is a way to. */
+  protected onDraining(_draining: boolean): void {}
+
+  /** @internal */
+  tellDraining(draining: boolean): void {
+    this.onDraining(draining)
+  }
+
+  /** Names what must have happened by when. A kind adds its own deadlines. */
+  protected deadlines(deadlines: Deadlines): void {
+    const { since } = this.client
+    deadlines.offer(since, this.#timeouts.maxSessionAge, 'session-age')
+    if (this.lastActive === 0) deadlines.offer(since, this.#timeouts.firstByteTimeout, 'first-byte')
+  }
+
+  /** Gives it other timeouts, because its route has some of its own. */
+  protected retime(timeouts: Timeouts): void {
+    if (timeouts === this.#timeouts) return
+    this.#timeouts = timeouts
+    if (this.phase !== 'opening') this.#watchTime()
+  }
+
   /** Joins a source and a sink for as long as the session lasts; the session ends when its last pipe does. */
   protected pipe(source: PipeSource, sink: PipeSink, options: PipeOptions = {}): Pipe {
     // Counted before it flows, because it may be over by the time that it is made.
     let over = false
     const pipe = new Pipe(undefined, undefined, {
       ...options,
+      ...(this.client.account === undefined ? {} : { account: this.client.account }),
       onClose: (error, self) => {
         over = true
         options.onClose?.(error, self)
@@ -88,8 +151,15 @@ export abstract class ClientSession<
     return pipe
   }
 
-  /** By default a session that is asked to close goes on until its pipes end. */
-  protected override onDrain(): void {}
+  /** A session that is asked to close goes on until its pipes end, or until it is idle. */
+  protected override onDrain(): void {
+    if (this.idle) this.finish()
+    else this.#watchTime()
+  }
+
+  protected override onPhase(): void {
+    this.#phaseSince = this.client.clock.now()
+  }
 
   protected override onAbort(error: XpsError): void {
     for (const pipe of this.#pipes.slice()) pipe.abort(error)
@@ -101,7 +171,28 @@ export abstract class ClientSession<
   }
 
   protected override onClosed(error: XpsError | undefined): void {
+    this.#alarm?.cancel()
+    this.#alarm = undefined
     this.emit('close', error)
+  }
+
+  /** One alarm for all its deadlines, set for the first of them. */
+  #watchTime(): void {
+    this.#alarm?.cancel()
+    this.#alarm = undefined
+    if (this.phase === 'closed') return
+    if (this.phase === 'draining' && this.idle) return this.finish()
+    const deadlines = new Deadlines(this.client.clock.now())
+    this.deadlines(deadlines)
+    if (deadlines.passed) return this.#timedOut(deadlines.reason as TimeoutReason)
+    deadlines.mayBegin(this.phase === 'draining' ? drainLook : longestLook)
+    this.#alarm = this.client.clock.after(deadlines.wait, () => this.#watchTime())
+  }
+
+  #timedOut(reason: TimeoutReason): void {
+    const origin = reason.startsWith('upstream') ? 'upstream' : 'client'
+    const message = `session took too long: ${reason} after ${Math.round(this.age)} ms`
+    this.abort(new XpsError('XPS_TIMEOUT', message, { origin, reason, elapsed: this.age }))
   }
 
   #pipeOver(pipe: Pipe, error: XpsError | undefined): void {

@@ -20,7 +20,7 @@ export function closeBy(
   const closed = close()
   if (lifetime.phase === 'closed') return closed
   const alarm = clock.after(deadline, () => {
-    lifetime.abort(new XpsError('XPS_TIMEOUT', `not closed within ${deadline} ms`))
+    lifetime.abort(new XpsError('XPS_TIMEOUT', `not closed within ${deadline} ms`, { reason: 'drain' }))
   })
   void closed.then(() => alarm.cancel())
   return closed

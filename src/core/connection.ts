@@ -3,13 +3,16 @@ import type { Duplex } from 'node:stream'
 import { type Alarm, type Clock, systemClock } from '../clock.ts'
 import { type ErrorOrigin, systemCode, XpsError } from '../errors.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
+import { Wheel } from '../lifetime/wheel.ts'
 import { durationOption } from '../options.ts'
+import type { PipeAccount } from '../pipe/pipe.ts'
 import type { PipeSink } from '../pipe/sink.ts'
 import { type Slab, slabs } from '../pipe/slab.ts'
 import type { PipeSource } from '../pipe/source.ts'
 import { type Address, formatAddress } from './address.ts'
 import { Living } from './living.ts'
 import { SocketSink, SocketSource } from './socket-ends.ts'
+import { defaultTimeouts, type Timeouts } from './timeouts.ts'
 
 /** What happens to a {@link Connection}. */
 export interface ConnectionEvents {
@@ -25,6 +28,8 @@ export interface Entrance {
   readonly port: number
   /** `127.0.0.1:8001` or `unix:/run/xps.sock`. */
   readonly address: string
+  /** Sessions are asked to come to an end when it suits them; new ones are still taken. */
+  readonly draining?: boolean
 }
 
 /** What a connection needs to know of the session that it belongs to. */
@@ -47,6 +52,10 @@ export interface ConnectionOptions {
    * @default 2000
    */
   lingerTimeout?: number
+  /** What the session of this connection may take. @default those of `docs/admission.md` */
+  timeouts?: Timeouts
+  /** Where it is added up what the pipes of its session hold. */
+  account?: PipeAccount
   /** @default the machine's */
   clock?: Clock
 }
@@ -90,8 +99,16 @@ export class Connection extends Living<ConnectionEvents> {
   readonly side: 'client' | 'upstream'
   /** The listener that accepted it. */
   readonly entrance: Entrance | undefined
+  /** What its session may take. */
+  readonly timeouts: Timeouts
+  /** When it was accepted or dialled, by its clock. */
+  readonly since: number
+  /** @internal */
+  readonly clock: Clock
+  /** @internal */
+  readonly account: PipeAccount | undefined
   readonly #number = ++lastNumber
-  readonly #clock: Clock
+  readonly #wheel: Wheel | undefined
   readonly #lingerTimeout: number
   readonly #source: SocketSource
   readonly #sink: SocketSink
@@ -100,6 +117,7 @@ export class Connection extends Living<ConnectionEvents> {
   #dial: Dial | undefined
   #failure: XpsError | undefined
   #alarm: Alarm | undefined
+  #lastIn = 0
   #discarding = false
   #discarded = 0
   #paused = true
@@ -115,11 +133,16 @@ export class Connection extends Living<ConnectionEvents> {
     super()
     this.side = options.side ?? 'client'
     this.entrance = options.entrance
-    this.#clock = options.clock ?? systemClock
+    const clock = options.clock ?? systemClock
+    this.clock = clock
+    this.#wheel = clock instanceof Wheel ? clock : undefined
+    this.timeouts = options.timeouts ?? defaultTimeouts
+    this.account = options.account
+    this.since = clock.now()
     this.#lingerTimeout = durationOption('lingerTimeout', options.lingerTimeout, defaultLingerTimeout)
     this.#address = options.address
     this.#source = new SocketSource({ resume: () => this.#resume(), unread: () => this.#unread() })
-    this.#sink = new SocketSink(socket as Duplex)
+    this.#sink = new SocketSink(socket as Duplex, () => this.#time())
     this.source = this.#source
     this.sink = this.#sink
     // The socket's own end is told later than anything else.
@@ -135,8 +158,8 @@ export class Connection extends Living<ConnectionEvents> {
   static dial(options: DialOptions): Connection {
     const connection = new Connection(undefined, options)
     connection.#sink.ready = false
-    connection.#dial = { options, start: connection.#clock.now(), attempt: 0, alarm: undefined, error: undefined }
-    connection.#alarm = connection.#clock.after(options.connectTimeout, () => connection.#dialTimedOut())
+    connection.#dial = { options, start: connection.clock.now(), attempt: 0, alarm: undefined, error: undefined }
+    connection.#alarm = connection.clock.after(options.connectTimeout, () => connection.#dialTimedOut())
     connection.#attempt()
     return connection
   }
@@ -171,6 +194,21 @@ export class Connection extends Living<ConnectionEvents> {
     return (this.#socket as Partial<Socket> | undefined)?.bytesWritten ?? 0
   }
 
+  /** When bytes last came from the peer, by its clock; 0 if none ever did. May be up to a tenth of a second late. */
+  get lastIn(): number {
+    return this.#lastIn
+  }
+
+  /** When bytes were last given to the peer, or the peer last took all that waited for it; 0 if none ever were. */
+  get lastOut(): number {
+    return this.#sink.lastTime
+  }
+
+  /** Bytes wait for the peer to take them. */
+  get stalled(): boolean {
+    return this.#dial === undefined && this.phase !== 'closed' && !this.#sink.ready
+  }
+
   /** The session that it belongs to. */
   get session(): ConnectionOwner | undefined {
     const owner = this.parent
@@ -187,7 +225,7 @@ export class Connection extends Living<ConnectionEvents> {
     if (!socket.writableEnded) socket.end()
     this.#unread()
     if (!socket.readableEnded || socket.writableLength > 0) {
-      this.#alarm = this.#clock.after(this.#lingerTimeout, () => socket.destroy())
+      this.#alarm = this.clock.after(this.#lingerTimeout, () => socket.destroy())
     }
   }
 
@@ -208,7 +246,7 @@ export class Connection extends Living<ConnectionEvents> {
     const dial = this.#dial as Dial
     const target = dial.options.targets[dial.attempt++] as DialTarget
     const last = dial.attempt >= dial.options.targets.length
-    if (!last) dial.alarm = this.#clock.after(dial.options.attemptTimeout, () => this.#socket?.destroy())
+    if (!last) dial.alarm = this.clock.after(dial.options.attemptTimeout, () => this.#socket?.destroy())
     const socket = typeof target === 'function' ? target() : this.#connectTo(target, dial.options.noDelay)
     this.#adoptSocket(socket)
     if (typeof target === 'function' || !sharesSlabs) this.#listenForData(socket)
@@ -253,10 +291,16 @@ export class Connection extends Living<ConnectionEvents> {
 
   #dialTimedOut(): void {
     if (this.#dial === undefined) return
-    const elapsed = this.#clock.now() - this.#dial.start
+    const elapsed = this.clock.now() - this.#dial.start
     const message = `upstream ${this.address} did not answer within ${Math.round(elapsed)} ms`
     this.#fail(
-      new XpsError('XPS_TIMEOUT', message, { origin: 'upstream', retryable: true, address: this.address, elapsed }),
+      new XpsError('XPS_TIMEOUT', message, {
+        origin: 'upstream',
+        retryable: true,
+        address: this.address,
+        elapsed,
+        reason: 'connect',
+      }),
     )
   }
 
@@ -270,7 +314,7 @@ export class Connection extends Living<ConnectionEvents> {
       this.#attempt()
       return true
     }
-    const elapsed = this.#clock.now() - dial.start
+    const elapsed = this.clock.now() - dial.start
     const message = `upstream ${this.address} cannot be reached (${systemCode(cause) ?? 'closed'}, ${Math.round(elapsed)} ms)`
     this.#failure = new XpsError('XPS_CONNECT', message, {
       origin: 'upstream',
@@ -293,9 +337,7 @@ export class Connection extends Living<ConnectionEvents> {
       this.#peerEnded = true
       if (this.#rest === undefined) this.#source.end()
     })
-    socket.on('drain', () => {
-      this.#sink.ready = true
-    })
+    socket.on('drain', () => this.#sink.drained())
     socket.on('error', (cause: unknown) => {
       error = cause
     })
@@ -303,6 +345,11 @@ export class Connection extends Living<ConnectionEvents> {
       if (this.#socket !== socket || (this.#dial !== undefined && this.#tryNext(error))) return
       this.#socketClosed(error)
     })
+  }
+
+  /** The time, for as little as the clock allows: this is asked for each chunk. */
+  #time(): number {
+    return this.#wheel === undefined ? this.clock.now() : this.#wheel.time
   }
 
   /** Ends it with an error of our own; what was received is still delivered. */
@@ -342,6 +389,7 @@ export class Connection extends Living<ConnectionEvents> {
 
   /** Hands on what came; false asks the socket to hold the next bytes back. */
   #deliver(chunk: Uint8Array): boolean {
+    this.#lastIn = this.#time()
     if (this.#discarding) {
       this.#discarded += chunk.length
       if (this.#discarded > lingerBytes && this.phase === 'draining') this.#socket?.destroy()

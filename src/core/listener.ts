@@ -1,20 +1,26 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import type { Clock } from '../clock.ts'
-import { systemCode, XpsError } from '../errors.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { isXpsError, systemCode, XpsError } from '../errors.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
+import { Wheel } from '../lifetime/wheel.ts'
 import { integerOption, invalidOption, knownOptions } from '../options.ts'
 import { type Address, formatAddress } from './address.ts'
+import { Admission } from './admission.ts'
 import { ClientSession, type Protocol } from './client-session.ts'
 import { type CloseOptions, closeBy } from './close-by.ts'
 import { Connection, type Entrance } from './connection.ts'
+import { Door } from './door.ts'
+import { evictIdle } from './evict.ts'
 import { Living } from './living.ts'
 import { log } from './log.ts'
+import { checkPatch, defaultRules, type RuleOptions, type Rules, ruleNames, ruleOptions, withRules } from './rules.ts'
+import type { RefusalReason, Stats } from './stats.ts'
 
 /** Where to listen: a port (0 for a free one), on all addresses or on one, or the path of a Unix-domain socket. */
 export type ListenAddress = number | { port: number; host?: string } | { path: string }
 
-/** Options of a {@link Listener}. */
-export interface ListenerOptions {
+/** Options of a {@link Listener}; what limits and timeouts it is not given, it has from its core. */
+export interface ListenerOptions extends RuleOptions {
   /** Makes the session of each connection. */
   protocol: Protocol
   /** How many connections the kernel keeps for us until we take them; the system may allow fewer. @default 511 */
@@ -33,8 +39,20 @@ export interface ListenerEvents {
   open: []
   /** A connection was accepted and is a session now. Told before any of its bytes move. */
   session: [session: ClientSession]
+  /** A connection was closed without being served. The address is undefined if it was not asked for. */
+  refused: [reason: RefusalReason, address: string | undefined]
+  /** It is to be drained, or no longer. */
+  drain: [draining: boolean]
   /** Told once and last, after all its sessions have closed. */
   close: [error: XpsError | undefined]
+}
+
+/** What the listeners of a core share. */
+export interface ListenerScope {
+  readonly admission: Admission
+  readonly rules: Rules
+  /** The sessions of all of them. */
+  readonly sessions: ClientSession[]
 }
 
 const debug = log('listener')
@@ -47,27 +65,44 @@ const debug = log('listener')
 export class Listener extends Living<ListenerEvents> implements Entrance {
   readonly #where: Address | { port: number }
   readonly #options: ListenerOptions
-  readonly #clock: Clock | undefined
+  readonly #scope: ListenerScope
   readonly #server: Server
+  readonly #door: Door<Socket>
+  /** Accepted connections, also those that a protocol forgot. */
+  readonly #clients = new Set<Connection>()
+  #own: RuleOptions
+  #rules: Rules
   #address: string
   #port: number
   #listening = false
+  #draining = false
 
-  constructor(where: ListenAddress, options: ListenerOptions) {
+  constructor(where: ListenAddress, options: ListenerOptions, scope?: ListenerScope) {
     super()
     this.#where = checkAddress(where)
-    knownOptions('listener options', options, ['protocol', 'backlog', 'noDelay', 'lingerTimeout', 'clock'])
+    knownOptions('listener options', options, listenerNames)
     if (typeof options.protocol !== 'function') throw invalidOption('protocol', options.protocol, 'a function')
     integerOption('backlog', options.backlog, 511, { min: 1, max: 65_535 })
     this.#options = options
-    this.#clock = options.clock
+    this.#own = ruleOptions(options)
+    this.#scope = scope ?? this.#scopeOfItsOwn(options.clock ?? systemClock)
+    this.#rules = withRules(this.#scope.rules, this.#own)
     this.#port = 'port' in this.#where ? this.#where.port : 0
-    this.#address = 'port' in this.#where && !('host' in this.#where) ? `*:${this.#port}` : formatAddress(this.#where as Address)
+    this.#address = this.#everywhere ? `*:${this.#port}` : formatAddress(this.#where as Address)
     this.#server = createServer({
       allowHalfOpen: true,
       // Nothing is read before there is a session that wants it.
       pauseOnConnect: true,
       noDelay: options.noDelay ?? true,
+    })
+    this.#door = new Door<Socket>(this.#scope.admission, this.#rules.limits, this.#own.maxConnections ?? 0, {
+      serve: (socket) => this.#serve(socket),
+      refused: (socket, reason) => this.#refused(reason, socket),
+      // There is no way to make Node leave connections in the kernel; this makes it close them with the least effort.
+      full: (full) => {
+        this.#server.maxConnections = full ? 1 : Number.POSITIVE_INFINITY
+      },
+      evict: (everywhere) => this.#evict(everywhere),
     })
   }
 
@@ -84,6 +119,40 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   /** The sessions that are alive, oldest first. */
   get sessions(): ClientSession[] {
     return this.children().filter((child) => child instanceof ClientSession)
+  }
+
+  /** Whether its sessions are asked to come to an end. */
+  get draining(): boolean {
+    return this.#draining
+  }
+
+  /** The numbers of this listener. */
+  stats(): Stats {
+    const { gate, queued, counters } = this.#door
+    let [bytesIn, bytesOut] = [0, 0]
+    for (const client of this.#clients) {
+      bytesIn += client.bytesIn
+      bytesOut += client.bytesOut
+    }
+    return counters.snapshot({ queued, active: gate.inside, peak: gate.peak, bytesIn, bytesOut })
+  }
+
+  /**
+   * Changes limits and timeouts while it runs. Limits hold from now on, timeouts for sessions that begin from now on.
+   * An invalid patch throws `XPS_INVALID_OPTION` and changes nothing.
+   */
+  patch(patch: RuleOptions): void {
+    checkPatch(patch)
+    const own = { ...this.#own, ...ruleOptions(patch) }
+    this.#apply(withRules(this.#scope.rules, own), own)
+  }
+
+  /** Asks its sessions to come to an end when it suits them, and goes on to take new ones; `false` takes it back. */
+  drain(draining = true): void {
+    if (this.#draining === draining || this.phase === 'closed') return
+    this.#draining = draining
+    for (const session of this.sessions) session.tellDraining(draining)
+    this.emit('drain', draining)
   }
 
   /** Starts to listen; resolves when it does, rejects with `XPS_LISTEN` when it cannot. */
@@ -107,6 +176,7 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
         server.off('error', failed)
         server.on('error', (cause) => this.#broken(cause))
         server.on('connection', (socket) => this.#accept(socket))
+        server.on('drop', () => this.#dropped())
         server.once('close', () => this.release())
         this.#learnAddress()
         if (debug.enabled) debug('listening on %s', this.#address)
@@ -118,11 +188,12 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
 
   /** Stops to listen and resolves when the last session has closed; after the deadline they are aborted. */
   override close(options: CloseOptions = {}): Promise<XpsError | undefined> {
-    return closeBy(this, () => super.close(), options, this.#clock)
+    return closeBy(this, () => super.close(), options, this.#scope.admission.clock)
   }
 
   protected override onDrain(): void {
     this.#stop()
+    this.drain()
     this.finishWithChildren()
   }
 
@@ -139,17 +210,66 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
     this.emit('close', error)
   }
 
+  /** @internal The core's rules have changed. */
+  rebase(): void {
+    this.#apply(withRules(this.#scope.rules, this.#own), this.#own)
+  }
+
+  /** @internal Accepted connections that are alive, whether or not they have a session. */
+  get clients(): Iterable<Connection> {
+    return this.#clients
+  }
+
+  /** @internal */
+  countZombie(): void {
+    this.#door.count((counters) => counters.zombies++)
+  }
+
+  protected override onChildClosed(child: Lifetime): void {
+    if (child instanceof Connection) return this.#left(child, false) // It never had a session of its own.
+    if (!(child instanceof ClientSession)) return
+    const { client, error } = child
+    const evicted = isXpsError(error, 'XPS_EVICTED')
+    this.#door.count((counters) => {
+      counters.bytesIn += client.bytesIn
+      counters.bytesOut += client.bytesOut
+      if (evicted) counters.evicted++
+      if (error?.code === 'XPS_TIMEOUT' && error.reason !== undefined) counters.timedOut[error.reason]++
+    })
+    if (evicted) this.#scope.admission.evicting--
+    this.#left(client, evicted)
+  }
+
+  #left(client: Connection, madeRoom: boolean): void {
+    this.#clients.delete(client)
+    this.#door.left(madeRoom)
+  }
+
+  #apply(rules: Rules, own: RuleOptions): void {
+    this.#own = own
+    this.#rules = rules
+    this.#door.tune(rules.limits, own.maxConnections ?? 0)
+  }
+
   #accept(socket: Socket): void {
+    // Nobody else listens to it while it waits.
+    socket.on('error', ignore)
+    this.#door.offer(socket)
+  }
+
+  #serve(socket: Socket): void {
     const { lingerTimeout } = this.#options
+    const { admission } = this.#scope
     const client = new Connection(socket, {
       entrance: this,
+      timeouts: this.#rules.timeouts,
+      account: admission.account,
+      clock: admission.clock,
       ...(lingerTimeout === undefined ? {} : { lingerTimeout }),
-      ...(this.#clock === undefined ? {} : { clock: this.#clock }),
     })
-    if (this.phase !== 'open') {
-      client.abort(new XpsError('XPS_CLOSED', `${this.#address} is closing`))
-      return
-    }
+    this.#clients.add(client)
+    // Its session will take it from us. If the protocol forgets to, it is not lost.
+    this.adopt(client)
     try {
       const session = this.#options.protocol(client)
       this.adopt(session)
@@ -160,15 +280,50 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
     }
   }
 
+  #refused(reason: RefusalReason, socket?: Socket): void {
+    if (debug.enabled) debug('%s refused a connection: %s', this.#address, reason)
+    this.emit('refused', reason, socket?.remoteAddress)
+  }
+
+  #dropped(): void {
+    this.#door.dropped()
+    this.#refused('queue-full')
+  }
+
+  #evict(everywhere: boolean): void {
+    const { admission } = this.#scope
+    const { limit } = everywhere ? admission.gate : this.#door.gate
+    const sessions = everywhere ? this.#scope.sessions : this.sessions
+    admission.evicting += evictIdle(sessions, Math.max(1, Math.floor(limit / 100)))
+  }
+
+  /** Without a core a listener's limits are its own, and the whole there is. */
+  #scopeOfItsOwn(clock: Clock): ListenerScope {
+    const { limits } = withRules(defaultRules, this.#own)
+    const admission = new Admission(new Wheel(clock), { ...limits, maxConnections: 0 }, 0)
+    const own = this
+    return {
+      admission,
+      rules: defaultRules,
+      get sessions() {
+        return own.sessions
+      },
+    }
+  }
+
+  get #everywhere(): boolean {
+    return 'port' in this.#where && !('host' in this.#where)
+  }
+
   #learnAddress(): void {
     const bound = this.#server.address()
     if (bound === null || typeof bound === 'string') return
     this.#port = bound.port
-    const everywhere = 'port' in this.#where && !('host' in this.#where)
-    this.#address = everywhere ? `*:${bound.port}` : formatAddress({ host: bound.address, port: bound.port })
+    this.#address = this.#everywhere ? `*:${bound.port}` : formatAddress({ host: bound.address, port: bound.port })
   }
 
   #stop(): void {
+    this.#door.shut()
     if (this.#server.listening) this.#server.close()
   }
 
@@ -177,6 +332,10 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
     this.fault(new XpsError('XPS_LISTEN', `${this.#address}: ${explain(cause)}`, { cause }))
   }
 }
+
+function ignore(): void {}
+
+const listenerNames = ['protocol', 'backlog', 'noDelay', 'lingerTimeout', 'clock', ...ruleNames]
 
 function explain(cause: Error): string {
   const code = systemCode(cause)

@@ -2,6 +2,7 @@ import { integerOption, invalidOption, knownOptions } from '../options.ts'
 import { FileSource, type FileSourceOptions } from '../pipe/file-source.ts'
 import type { Stage } from '../pipe/stage.ts'
 import type { Connection } from './connection.ts'
+import { defaultTimeouts, type TimeoutOptions, timeoutNames, withTimeouts } from './timeouts.ts'
 import { Upstream, type UpstreamOptions, type UpstreamTarget } from './upstream.ts'
 
 /** What may stand between the client and the other side. Stages that keep state must be made anew for each session. */
@@ -13,12 +14,12 @@ export interface RouteStages {
 }
 
 /** Relay the client's bytes to an upstream, and the upstream's to the client. */
-export interface UpstreamRoute extends RouteStages, UpstreamOptions {
+export interface UpstreamRoute extends RouteStages, UpstreamOptions, TimeoutOptions {
   upstream: UpstreamTarget | readonly UpstreamTarget[] | Upstream
 }
 
 /** Send the client a file, whatever it sends. */
-export interface FileRoute extends Pick<RouteStages, 'toClient'>, FileSourceOptions {
+export interface FileRoute extends Pick<RouteStages, 'toClient'>, FileSourceOptions, TimeoutOptions {
   file: string
 }
 
@@ -51,14 +52,12 @@ export function prepareRoute(route: Route): Route {
   if (typeof route !== 'object' || route === null) throw invalidOption('route', route, routeShape)
   if ('upstream' in route) {
     if (prepared.has(route)) return route
-    const { upstream, toClient, toUpstream, ...options } = route
-    if (upstream instanceof Upstream) {
-      knownOptions('route', options, []) // They belong to the upstream that was given.
-      prepared.add(route)
-      return route
-    }
+    const { upstream, toClient, toUpstream, ...rest } = route
+    const [timeouts, options] = splitTimeouts(rest)
+    if (upstream instanceof Upstream) knownOptions('route', options, []) // They belong to the upstream that was given.
     const made: UpstreamRoute = {
-      upstream: new Upstream(upstream, options),
+      ...timeouts,
+      upstream: upstream instanceof Upstream ? upstream : new Upstream(upstream, options),
       ...(toClient === undefined ? {} : { toClient }),
       ...(toUpstream === undefined ? {} : { toUpstream }),
     }
@@ -75,8 +74,20 @@ export function prepareRoute(route: Route): Route {
 
 /** The file source of a route, for one session. */
 export function fileOf(route: FileRoute): FileSource {
-  const { file, toClient: _, ...options } = route
-  return new FileSource(file, options)
+  const { file, toClient: _, ...rest } = route
+  return new FileSource(file, splitTimeouts(rest)[1])
+}
+
+/** Takes the timeouts of the session out of options that are for something else too, and checks them. */
+function splitTimeouts<O extends TimeoutOptions>(options: O): [TimeoutOptions, Omit<O, keyof TimeoutOptions>] {
+  const timeouts: TimeoutOptions = {}
+  const others: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(options)) {
+    if (timeoutNames.includes(name as keyof TimeoutOptions)) timeouts[name as keyof TimeoutOptions] = value
+    else others[name] = value
+  }
+  withTimeouts(defaultTimeouts, timeouts)
+  return [timeouts, others as Omit<O, keyof TimeoutOptions>]
 }
 
 const routeShape = "{ upstream: '127.0.0.1:3000' }, { file: 'path' } or { refuse: 'reason' }"

@@ -9,8 +9,10 @@ import type { PipeSource } from '../pipe/source.ts'
 import type { Stage } from '../pipe/stage.ts'
 import { ClientSession, type ClientSessionEvents, type Protocol } from './client-session.ts'
 import type { Connection } from './connection.ts'
+import type { Deadlines } from './deadlines.ts'
 import { log } from './log.ts'
 import { fileOf, prepareRoute, type Route, type Router, type RouteStages } from './router.ts'
+import { withTimeouts } from './timeouts.ts'
 import { Upstream } from './upstream.ts'
 
 /** What happens to a {@link Session}. */
@@ -33,6 +35,9 @@ export interface SessionOptions {
 }
 
 const debug = log('session')
+
+/** How long a relay must be silent to count as idle, in milliseconds. */
+const idleAfter = 1_000
 
 /**
  * The relay: moves bytes between a client and an upstream, or from a file to the client.
@@ -99,6 +104,19 @@ export class Session extends ClientSession<SessionEvents> {
     return this.#connected
   }
 
+  /**
+   * No byte has moved for a second, none waits, and none is owed: the last ones came from the upstream, or there were
+   * none. While a client waits for an answer its session is not idle.
+   */
+  override get idle(): boolean {
+    if (this.pipes.some((pipe) => pipe.buffered > 0) || this.#file !== undefined) return false
+    const { client } = this
+    const last = this.lastActive
+    if (last === 0) return true
+    if (client.clock.now() - last < idleAfter) return false
+    return this.#upstream === undefined || this.#upstream.lastIn >= client.lastIn
+  }
+
   /** Joins the client to an upstream's connection. The session does so itself if it has a route. */
   attachUpstream(upstream: Connection, stages: RouteStages = {}): void {
     this.#attachClient(stages.toClient)
@@ -136,6 +154,19 @@ export class Session extends ClientSession<SessionEvents> {
     )
   }
 
+  protected override deadlines(deadlines: Deadlines): void {
+    super.deadlines(deadlines)
+    const { clientIdleTimeout, upstreamIdleTimeout, tunnelIdleTimeout } = this.timeouts
+    const last = this.lastActive
+    if (last > 0) deadlines.offer(last, tunnelIdleTimeout, 'tunnel-idle')
+    // A socket that is held up is not read either, so that a reset of its peer is not seen: this is what notices it.
+    if (this.client.stalled) deadlines.offer(this.client.lastOut, clientIdleTimeout, 'client-idle')
+    deadlines.mayBegin(clientIdleTimeout)
+    if (this.#upstream?.stalled === true) deadlines.offer(this.#upstream.lastOut, upstreamIdleTimeout, 'upstream-idle')
+    deadlines.mayBegin(upstreamIdleTimeout)
+    deadlines.mayBegin(tunnelIdleTimeout)
+  }
+
   protected override onChildOpen(child: Lifetime): void {
     if (child !== this.#upstream) return
     this.#connected = true
@@ -161,9 +192,11 @@ export class Session extends ClientSession<SessionEvents> {
     }
     this.emit('route', prepared)
     if ('refuse' in prepared) return this.finish(new XpsError('XPS_REFUSED', prepared.refuse))
+    this.retime(withTimeouts(this.timeouts, prepared))
     if ('file' in prepared) return this.attachFile(fileOf(prepared), prepared)
     const upstream = prepared.upstream instanceof Upstream ? prepared.upstream : new Upstream(prepared.upstream)
-    this.attachUpstream(upstream.connect(), prepared)
+    const { connectTimeout } = this.timeouts
+    this.attachUpstream(upstream.connect({ connectTimeout, clock: this.client.clock }), prepared)
   }
 
   #attachClient(toClient: readonly Stage[] | undefined): void {

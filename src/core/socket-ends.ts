@@ -36,11 +36,21 @@ const nothing = new Uint8Array(0)
 
 /** The bytes that the peer gets. */
 export class SocketSink extends PipeSink {
+  /** When it was last given bytes, or last became ready again. */
+  lastTime = 0
+  readonly #time: () => number
   #socket: Duplex
 
-  constructor(socket: Duplex) {
+  constructor(socket: Duplex, time: () => number) {
     super(noHandlers)
     this.#socket = socket
+    this.#time = time
+  }
+
+  /** The peer has taken all that waited for it. */
+  drained(): void {
+    this.lastTime = this.#time()
+    this.ready = true
   }
 
   /** Another attempt to connect has another socket. */
@@ -51,6 +61,7 @@ export class SocketSink extends PipeSink {
   override take(chunk: Uint8Array): number {
     const socket = this.#socket
     socket.write(chunk)
+    this.lastTime = this.#time()
     // Zero: the kernel has it all, and the memory is free again. Otherwise the rest is in flight.
     if (socket.writableLength > 0) this.#wait()
     return chunk.length
@@ -72,7 +83,7 @@ export class SocketSink extends PipeSink {
     // 'drain' only comes when more than the stream's high-water mark waits; an empty write tells of less.
     if (!this.#socket.writableNeedDrain) {
       this.#socket.write(nothing, () => {
-        if (this.#socket.writableLength === 0) this.ready = true
+        if (this.#socket.writableLength === 0) this.drained()
       })
     }
   }

@@ -5,6 +5,7 @@ import { durationOption, invalidOption, knownOptions } from '../options.ts'
 import { type Address, formatAddress, parseAddress } from './address.ts'
 import { Connection, type DialTarget } from './connection.ts'
 import { memorySockets } from './memory-socket.ts'
+import { defaultTimeouts } from './timeouts.ts'
 
 /**
  * One place to connect to: an address as text (`'127.0.0.1:3000'`, `'unix:/run/app.sock'`) or as an object, a server of
@@ -38,7 +39,7 @@ export class Upstream {
   readonly address: string
   readonly #targets: readonly DialTarget[]
   readonly #options: UpstreamOptions
-  readonly #connectTimeout: number
+  readonly #connectTimeout: number | undefined
   readonly #attemptTimeout: number
 
   constructor(target: UpstreamTarget | readonly UpstreamTarget[], options: UpstreamOptions = {}) {
@@ -48,19 +49,26 @@ export class Upstream {
     this.#targets = targets.map(dialTarget)
     this.address = this.#targets.map((one) => (typeof one === 'function' ? 'in-process' : formatAddress(one))).join(', ')
     this.#options = options
-    this.#connectTimeout = durationOption('upstream.connectTimeout', options.connectTimeout, 3_000)
+    this.#connectTimeout =
+      options.connectTimeout === undefined
+        ? undefined
+        : durationOption('upstream.connectTimeout', options.connectTimeout, 0)
     this.#attemptTimeout = durationOption('upstream.attemptTimeout', options.attemptTimeout, 250)
     durationOption('upstream.lingerTimeout', options.lingerTimeout, 1)
   }
 
-  /** Starts to connect. The connection is `opening` at first; how it went is told by its `open` or `close`. */
-  connect(): Connection {
+  /**
+   * Starts to connect. The connection is `opening` at first; how it went is told by its `open` or `close`.
+   * `defaults` are for what the upstream itself was given no option for.
+   */
+  connect(defaults: Pick<UpstreamOptions, 'connectTimeout' | 'clock'> = {}): Connection {
     return Connection.dial({
+      ...defaults,
       ...this.#options,
       side: 'upstream',
       address: this.address,
       targets: this.#targets,
-      connectTimeout: this.#connectTimeout,
+      connectTimeout: this.#connectTimeout ?? defaults.connectTimeout ?? defaultTimeouts.connectTimeout,
       attemptTimeout: this.#attemptTimeout,
       noDelay: this.#options.noDelay ?? true,
     })

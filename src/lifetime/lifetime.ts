@@ -32,6 +32,7 @@ export abstract class Lifetime {
   #overWhenEmpty = false
   #aborted = false
   #holds = 0
+  #settling = false
   #owned: Owned[] | undefined
   #closed: Promise<XpsError | undefined> | undefined
   #tell: ((error: XpsError | undefined) => void) | undefined
@@ -116,7 +117,8 @@ export abstract class Lifetime {
    * A disposal that throws or rejects does not keep the others from theirs; it is reported as a fault.
    */
   own<T extends Owned>(owned: T): T {
-    if (this.#phase === 'closed') this.#dispose(owned)
+    // Nothing waits for a disposal that comes too late, but its failure is heard all the same.
+    if (this.#phase === 'closed') this.#dispose(owned)?.then(undefined, (error: unknown) => this.fault(error))
     else if (this.#owned === undefined) this.#owned = [owned]
     else this.#owned.push(owned)
     return owned
@@ -136,7 +138,8 @@ export abstract class Lifetime {
   /** Makes `child` a part of this lifetime; it leaves the parent it had. */
   protected adopt(child: Lifetime): void {
     if (child.#parent === this || child.#phase === 'closed') return
-    if (child.#parent !== undefined) child.#parent.#remove(child)
+    const former = child.#parent
+    if (former !== undefined) former.#remove(child)
     child.#parent = this
     child.#next = this.#first
     if (this.#first !== undefined) this.#first.#previous = child
@@ -145,6 +148,7 @@ export abstract class Lifetime {
     // Whoever joins a life that is ending shares its end.
     if (this.#aborted) child.abort(this.#error)
     else if (this.#over || this.#overWhenEmpty) child.#drain()
+    if (former !== undefined) former.#settle()
   }
 
   /** Moves from opening to open; false, and without effect, if an end came first. */
@@ -203,6 +207,9 @@ export abstract class Lifetime {
   /** All is over, told once. */
   protected onClosed(_error: XpsError | undefined): void {}
 
+  /** The phase has changed, and nobody knows yet. */
+  protected onPhase(_phase: Phase): void {}
+
   /** A child has opened. */
   protected onChildOpen(_child: Lifetime): void {}
 
@@ -218,6 +225,7 @@ export abstract class Lifetime {
   #enter(phase: Phase): boolean {
     if (!moves[this.#phase].includes(phase)) return false
     this.#phase = phase
+    this.onPhase(phase)
     return true
   }
 
@@ -230,22 +238,22 @@ export abstract class Lifetime {
     }
   }
 
+  /** Closes if nothing is left to wait for: no work, no child, no hold, and nothing owned. */
   #settle(): void {
-    if (this.#size > 0 || this.#holds > 0 || this.#phase === 'closed') return
-    if (!this.#over && this.#overWhenEmpty) this.#over = true
-    if (!this.#over) return
-    while (this.#owned !== undefined && this.#owned.length > 0) {
-      const pending = this.#dispose(this.#owned.pop() as Owned)
-      if (pending !== undefined) {
-        this.hold()
-        const go = (): void => this.release()
-        pending.then(go, (error: unknown) => {
-          this.fault(error)
-          go()
-        })
-        return
-      }
+    // A disposal may do anything, also to this lifetime; whatever it changes is seen at the next turn of the loop.
+    if (this.#settling) return
+    this.#settling = true
+    while (this.#size === 0 && this.#holds === 0 && this.#phase !== 'closed') {
+      if (!this.#over && !this.#overWhenEmpty) break
+      this.#over = true
+      const owned = this.#owned?.pop()
+      if (owned === undefined) this.#end()
+      else this.#waitFor(this.#dispose(owned))
     }
+    this.#settling = false
+  }
+
+  #end(): void {
     this.#enter('closed')
     const parent = this.#parent
     if (parent !== undefined) parent.#remove(this)
@@ -259,6 +267,18 @@ export abstract class Lifetime {
       parent.onChildClosed(this)
       parent.#settle()
     }
+  }
+
+  #waitFor(disposal: PromiseLike<unknown> | undefined): void {
+    if (disposal === undefined) return
+    this.hold()
+    disposal.then(
+      () => this.release(),
+      (error: unknown) => {
+        this.fault(error)
+        this.release()
+      },
+    )
   }
 
   #dispose(owned: Owned): PromiseLike<unknown> | undefined {

@@ -19,6 +19,13 @@ export interface PipeOptions {
   end?: boolean
   /** Told once, when the pipe is over: the error says what went wrong or was cut short. */
   onClose?: (error: XpsError | undefined, pipe: Pipe) => void
+  /** Where it is added up what many pipes hold together. */
+  account?: PipeAccount
+}
+
+/** What pipes hold together, in bytes. */
+export interface PipeAccount {
+  held: number
 }
 
 /** The bound of a pipe that was given none, in bytes: as much as one read of a socket brings. */
@@ -51,6 +58,8 @@ export class Pipe {
   #over = false
   #error: XpsError | undefined
   #stages: Pipe[] | undefined
+  #entered = 0
+  readonly #account: PipeAccount | undefined
   readonly #passEnd: boolean
   #onClose: PipeOptions['onClose']
   #closed: Promise<XpsError | undefined> | undefined
@@ -61,6 +70,7 @@ export class Pipe {
     this.limit = options.limit === undefined ? defaultPipeLimit : bytesOption('pipe.limit', options.limit)
     this.#passEnd = options.end ?? true
     this.#onClose = options.onClose
+    this.#account = options.account
     const through = options.through
     if (through !== undefined && through.length > 0) this.#stages = this.#chain(through, sink)
     else if (sink !== undefined) this.attachSink(sink)
@@ -183,6 +193,7 @@ export class Pipe {
   /** @internal */
   sinkReady(): void {
     this.#inFlight = 0
+    this.#enter()
     if (!this.#busy) this.#flow()
   }
 
@@ -200,7 +211,10 @@ export class Pipe {
     const taken = sink.take(chunk)
     this.#busy = false
     this.#bytes += taken
-    if (!sink.ready) this.#inFlight = taken
+    if (!sink.ready) {
+      this.#inFlight = taken
+      this.#enter()
+    }
     if (this.#asked || this.#ending) this.#afterBusy()
     return taken
   }
@@ -219,6 +233,7 @@ export class Pipe {
     this.#queue ??= new ByteQueue()
     const part = chunk.length <= room ? chunk : chunk.subarray(0, room)
     this.#queue.push(part)
+    this.#enter()
     return part.length
   }
 
@@ -228,10 +243,19 @@ export class Pipe {
     if (sink === undefined || this.#over) return
     while (queue !== undefined && queue.length > 0 && sink.ready && !this.#over) {
       queue.drop(this.#give(sink, queue.peek(this.limit)))
+      this.#enter()
     }
     if (this.#over || !sink.ready || !this.flushed) return
     if (this.#ending) this.#finish()
     else this.#source?.pulled()
+  }
+
+  /** Enters into the account what is inside now. Never on the straight way through, where nothing is. */
+  #enter(): void {
+    if (this.#account === undefined) return
+    const inside = this.#inFlight + (this.#queue?.length ?? 0)
+    this.#account.held += inside - this.#entered
+    this.#entered = inside
   }
 
   #afterBusy(): void {
@@ -256,6 +280,7 @@ export class Pipe {
     this.#error = error
     this.#queue = undefined
     this.#inFlight = 0
+    this.#enter()
     this.#source = undefined
     this.#sink = undefined
     return ends
@@ -282,6 +307,7 @@ export class Pipe {
       return new Pipe(stage.source, last ? sink : stages[index + 1]?.sink, {
         limit: this.limit,
         end: last ? this.#passEnd : true,
+        ...(this.#account === undefined ? {} : { account: this.#account }),
         onClose: (error) => {
           this.#error ??= error
           this.#close()
@@ -294,4 +320,4 @@ export class Pipe {
 }
 
 const noOptions: PipeOptions = {}
-const optionNames = ['limit', 'through', 'end', 'onClose']
+const optionNames = ['limit', 'through', 'end', 'onClose', 'account']

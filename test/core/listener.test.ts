@@ -38,6 +38,8 @@ describe('Listener', () => {
     await listener.open()
     const client = await dial(listener.port)
     const peer = await upstream.accept()
+    await client.write('begun ')
+    expect(await peer.read(6)).toBe('begun ')
     const closed = listener.close()
     await expect(dial(listener.port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
     await client.write('still')
@@ -162,7 +164,8 @@ describe('Core', () => {
     const core = new Core({ clock })
     const { port } = await core.listen({ port: 0, route: { upstream: upstream.address } })
     const client = await dial(port)
-    await upstream.accept()
+    await client.write('a question')
+    await (await upstream.accept()).read(10)
     const [session] = core.sessions
     const closed = core.close({ deadline: 5_000 })
     clock.advance(4_999)

@@ -1,0 +1,76 @@
+import type { Phase } from '../lifetime/lifetime.ts'
+import type { ClientSession } from './client-session.ts'
+import type { Connection } from './connection.ts'
+
+/** Why the watch took something for dead. */
+export type ZombieReason = 'silent' | 'stuck' | 'orphan'
+
+/** What the watch has found, whole, for the log. */
+export interface Zombie {
+  readonly id: string
+  /** Silent: no byte for too long, and no timeout ended it. Stuck: draining for ever. Orphan: belongs to no session. */
+  readonly reason: ZombieReason
+  readonly phase: Phase
+  /** How long it has been there, in milliseconds. */
+  readonly age: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly client: string
+  /** The upstream's address, or undefined if there is none. */
+  readonly upstream: string | undefined
+}
+
+/** Something to be ended. */
+export interface Finding {
+  readonly zombie: Zombie
+  readonly found: ClientSession | Connection
+}
+
+/**
+ * Looks for lives that should have ended: a net under defects, not a timeout. Sessions that work end by themselves
+ * long before it finds them, so anything that it finds is worth a report.
+ */
+export function findZombies(
+  sessions: readonly ClientSession[],
+  clients: Iterable<Connection>,
+  interval: number,
+): Finding[] {
+  const findings: Finding[] = []
+  for (const session of sessions) {
+    const reason = judge(session, interval)
+    if (reason !== undefined) findings.push({ found: session, zombie: describe(session.client, reason, session) })
+  }
+  for (const client of clients) {
+    const owner = client.session
+    const alone = owner === undefined || owner.phase === 'closed'
+    if (alone && client.clock.now() - client.since > interval) {
+      findings.push({ found: client, zombie: describe(client, 'orphan') })
+    }
+  }
+  return findings
+}
+
+function judge(session: ClientSession, interval: number): ZombieReason | undefined {
+  const now = session.client.clock.now()
+  if (session.phase === 'draining') return now - session.phaseSince > interval ? 'stuck' : undefined
+  const quiet = now - Math.max(session.lastActive, session.phaseSince)
+  // Who may be silent for longer than the interval, or for ever, is not dead for being so.
+  const { tunnelIdleTimeout } = session.timeouts
+  if (tunnelIdleTimeout === 0) return undefined
+  const allowed = tunnelIdleTimeout < interval ? interval : tunnelIdleTimeout + interval
+  return quiet > allowed ? 'silent' : undefined
+}
+
+function describe(client: Connection, reason: ZombieReason, session?: ClientSession): Zombie {
+  const upstream = session?.connections.find((connection) => connection !== client)
+  return {
+    id: session?.id ?? client.id,
+    reason,
+    phase: (session ?? client).phase,
+    age: client.clock.now() - client.since,
+    bytesIn: client.bytesIn,
+    bytesOut: client.bytesOut,
+    client: client.address,
+    upstream: upstream?.address,
+  }
+}

@@ -1,0 +1,251 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { transform } from 'esbuild'
+import ts from 'typescript'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { errorCodes } from '../src/errors.ts'
+import { closedPort, dial, TestServer } from './support/net.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+
+/** What users import, as it was built. */
+const entries: Record<string, string> = { xps: 'dist/index.js', 'xps/testing': 'dist/testing.js' }
+
+/** The pages that people write; the benchmarks and the reports of the public surface are written by tools. */
+const docs = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md') && !name.startsWith('benchmarks'))
+const pages = ['README.md', 'CHANGELOG.md', ...docs.map((name) => `docs/${name}`)]
+
+/** A member of an interface in the sources, and what its comment gives as `@default`. */
+interface Member {
+  name: string
+  type: string
+  fallback: string | undefined
+}
+
+/** The interfaces of the sources by name, with the members that they declare themselves. */
+const interfaces = new Map<string, Member[]>()
+for (const file of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
+  if (!file.endsWith('.ts')) continue
+  ts.forEachChild(sourceFile(`src/${file}`), (node) => {
+    if (ts.isInterfaceDeclaration(node)) interfaces.set(node.name.text, node.members.map(memberOf))
+  })
+}
+
+beforeAll(() => {
+  for (const file of Object.values(entries)) {
+    if (!existsSync(join(root, file))) throw new Error(`${file} is missing: run \`npm run build\``)
+  }
+})
+
+describe('snippets', () => {
+  for (const { name, code, runs } of pages.flatMap(snippetsOf)) {
+    it(`${name} is JavaScript, and imports what there is`, async () => {
+      await transform(code, { loader: 'js', format: 'esm' })
+      for (const [, names = '', from = ''] of code.matchAll(/^import \{([^}]*)\} from '([^']+)'/gm)) {
+        const path = entries[from]
+        if (path === undefined) expect(from).toMatch(/^node:/)
+        else
+          expect(Object.keys(await import(join(root, path)))).toEqual(
+            expect.arrayContaining(names.trim().split(/\s*,\s*/)),
+          )
+      }
+    })
+
+    if (runs) {
+      it(`${name} runs, and prints what it says`, async () => {
+        const { output, errors, exitCode } = await runModule(code)
+        expect(errors).toBe('')
+        expect(exitCode).toBe(0)
+        expect(output).toBe([...code.matchAll(/^ *\/\/ → (.*)\n/gm)].map(([, line]) => `${line}\n`).join(''))
+      })
+    }
+  }
+
+  it('the first program relays to an upstream, sends a file, and drains', async () => {
+    await using upstream = await TestServer.start()
+    const [relayPort, filePort] = [await closedPort(), await closedPort()]
+    const [first] = snippetsOf('README.md')
+    const code = first?.code
+      .replaceAll('8001', String(relayPort))
+      .replaceAll('8002', String(filePort))
+      .replace('127.0.0.1:3000', upstream.address)
+    const program = runModule(`${code}\nconsole.log('ready')`, async (child) => {
+      await new Promise((resolve) => child.stdout.once('data', resolve))
+      const reader = await dial(filePort)
+      expect(await reader.text()).toBe(read('examples/public/sample.txt'))
+      reader.end()
+      const client = await dial(relayPort)
+      client.end('a question')
+      const peer = await upstream.accept()
+      expect(await peer.text()).toBe('a question')
+      child.kill('SIGTERM')
+      peer.end('an answer')
+      expect(await client.text()).toBe('an answer')
+    })
+    expect(await program).toEqual({ output: 'ready\nsession-1 done\nsession-2 done\n', errors: '', exitCode: 0 })
+  })
+})
+
+describe('links', () => {
+  for (const page of pages) {
+    it(`of ${page} lead somewhere`, () => {
+      for (const [, target = ''] of read(page).matchAll(/\]\((?!https:)([^)]+)\)/g)) {
+        const [path = '', anchor] = target.split('#')
+        const file = path === '' ? page : join(dirname(page), path)
+        expect(existsSync(join(root, file)), target).toBe(true)
+        if (anchor !== undefined) expect(anchorsOf(read(file)), target).toContain(anchor)
+      }
+    })
+  }
+})
+
+describe('docs/errors.md', () => {
+  it('has one row for each code, and no other', () => {
+    const codes = rowsOf(sectionOf('docs/errors.md', '## Codes')).map(([code]) => namesIn(code)[0])
+    expect(codes).toEqual(errorCodes)
+  })
+})
+
+describe('docs/events.md', () => {
+  it('has one row for each event, with its arguments, and no other', () => {
+    const told = [...interfaces].flatMap(([name, members]) =>
+      name.endsWith('Events')
+        ? members.map(({ name: event, type }) => `${name.slice(0, -6)} ${event}(${argumentsOf(type)})`)
+        : [],
+    )
+    const rows = rowsOf(read('docs/events.md')).flatMap(([who, event, given]) =>
+      namesIn(event).map((name) => `${namesIn(who)[0]} ${name}(${namesIn(given).join(', ')})`),
+    )
+    expect(rows.toSorted()).toEqual(told.toSorted())
+  })
+})
+
+describe('docs/options.md', () => {
+  const names = publicTypes().filter((name) => name.endsWith('Options'))
+
+  it('has a section for each interface of options, and no other', () => {
+    const sections = [...read('docs/options.md').matchAll(/^### `(\w+)`$/gm)].map(([, name]) => name)
+    expect(sections.toSorted()).toEqual(names.toSorted())
+  })
+
+  for (const name of names) {
+    it(`says the type and default of each of the ${name}, and has no other`, () => {
+      const rows = rowsOf(sectionOf('docs/options.md', `### \`${name}\``))
+      const described = new Map(rows.flatMap((row) => namesIn(row[0]).map((option) => [option, row] as const)))
+      const members = interfaces.get(name) ?? []
+      const inherited = [...described.keys()].filter((option) => !members.some((member) => member.name === option))
+      for (const option of inherited) expect(described.get(option)?.[3], option).toMatch(/^As below/)
+      for (const { name: option, fallback } of members) {
+        const row = described.get(option)
+        expect(row?.[1], option).toBeTruthy()
+        if (fallback !== undefined) expect(row?.[2], option).toBe(fallback)
+      }
+    })
+  }
+})
+
+/** A piece of JavaScript on a page. After ```js it is only read, after ```js run it is run. */
+interface Snippet {
+  name: string
+  code: string
+  runs: boolean
+}
+
+function snippetsOf(page: string): Snippet[] {
+  const found = [...read(page).matchAll(/^```js( run)?\n(.*?)^```$/gms)]
+  return found.map(([, run, code = ''], index) => ({ name: `${page} ${index + 1}`, code, runs: run !== undefined }))
+}
+
+/** Runs code as a module of this package. */
+async function runModule(
+  code: string,
+  during?: (child: ReturnType<typeof start>) => Promise<void>,
+): Promise<{ output: string; errors: string; exitCode: number | null }> {
+  const child = start()
+  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+  child.stdin.end(code)
+  try {
+    const told = Promise.all([text(child.stdout), text(child.stderr)])
+    await during?.(child)
+    const [output, errors] = await told
+    return { output, errors, exitCode: await ended }
+  } finally {
+    clearTimeout(timer)
+    child.kill('SIGKILL')
+  }
+}
+
+function start() {
+  const { PATH } = process.env
+  return spawn(process.execPath, ['--input-type=module'], { cwd: root, env: PATH === undefined ? {} : { PATH } })
+}
+
+/** The part of a page that begins with a heading, up to the next. */
+function sectionOf(page: string, heading: string): string {
+  const [, after = ''] = read(page).split(`${heading}\n`)
+  return after.split(/^#/m)[0] ?? ''
+}
+
+/** The anchors that a page has for its headings. */
+function anchorsOf(page: string): string[] {
+  return [...page.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, '')
+      .replace(/\s/g, '-'),
+  )
+}
+
+/** The cells of all table rows of a text, without those of headings. */
+function rowsOf(markdown: string): string[][] {
+  const rows = markdown.split('\n').map((line) => (/^\|.*\|$/.test(line) ? line.slice(1, -1).split('|') : undefined))
+  return rows.flatMap((row, index) => {
+    const isHeading = row === undefined || isRuler(row) || isRuler(rows[index + 1])
+    return isHeading ? [] : [row.map((cell) => cell.trim())]
+  })
+}
+
+function isRuler(row: string[] | undefined): boolean {
+  return row?.every((cell) => /^ *-+ *$/.test(cell)) === true
+}
+
+/** What stands in backquotes in a cell. */
+function namesIn(cell = ''): string[] {
+  return [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name)
+}
+
+/** The names of the arguments of an event: of `[session: Session, of: number]`, `session, of`. */
+function argumentsOf(tuple: string): string {
+  return [...tuple.matchAll(/(\w+)\??:/g)].map(([, name]) => name).join(', ')
+}
+
+function sourceFile(path: string): ts.SourceFile {
+  return ts.createSourceFile(path, read(path), ts.ScriptTarget.Latest, true)
+}
+
+function memberOf(member: ts.TypeElement): Member {
+  const comment = ts
+    .getJSDocCommentsAndTags(member)
+    .map((part) => part.getText())
+    .join('\n')
+  return {
+    name: member.name?.getText() ?? '',
+    type: ts.isPropertySignature(member) ? (member.type?.getText() ?? '') : '',
+    fallback: /@default (.+?)\s*(?:\*\/|\n)/.exec(comment)?.[1],
+  }
+}
+
+/** The names that the public entry exports. */
+function publicTypes(): string[] {
+  const names: string[] = []
+  ts.forEachChild(sourceFile('src/index.ts'), (node) => {
+    if (!ts.isExportDeclaration(node) || node.exportClause === undefined) return
+    if (ts.isNamedExports(node.exportClause)) names.push(...node.exportClause.elements.map(({ name }) => name.text))
+  })
+  return names
+}
