@@ -15,11 +15,9 @@ const route = { file: 'sample.txt', root, toClient: [throttle('20 B/s')] }
 const { address } = await core.listen({ host: '127.0.0.1', port, route })
 console.log(`sending a file slowly on ${address}`)
 
+core.on('progress', (left, of) => console.log(`draining: ${left} of ${of} left`))
+
 async function stop() {
-  console.log(`draining: ${core.sessions.length} left`)
-  for (const session of core.sessions) {
-    session.on('close', () => console.log(`draining: ${core.sessions.length} left`))
-  }
   const error = await core.close({ deadline: 5_000 })
   console.log(error === undefined ? 'all have finished' : `cut off: ${error.message}`)
 }

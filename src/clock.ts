@@ -8,15 +8,18 @@ export interface Alarm {
 export interface Clock {
   /** Milliseconds since some fixed moment; never goes back. */
   now(): number
-  /** Runs `ring` once, `delay` milliseconds from now. Does not keep the process alive. */
-  after(delay: number, ring: () => void): Alarm
+  /**
+   * Runs `ring` once, `delay` milliseconds from now. The process does not stay alive for it, unless `hold` says that
+   * work waits for it.
+   */
+  after(delay: number, ring: () => void, hold?: boolean): Alarm
 }
 
 class SystemAlarm implements Alarm {
   readonly #timer: NodeJS.Timeout
-  constructor(delay: number, ring: () => void) {
+  constructor(delay: number, ring: () => void, hold: boolean) {
     this.#timer = setTimeout(ring, delay)
-    this.#timer.unref()
+    if (!hold) this.#timer.unref()
   }
   cancel(): void {
     clearTimeout(this.#timer)
@@ -26,5 +29,5 @@ class SystemAlarm implements Alarm {
 /** The clock of the machine: monotonic, with alarms on Node's timers. The only user of them in the library. */
 export const systemClock: Clock = {
   now: () => performance.now(),
-  after: (delay, ring) => new SystemAlarm(delay, ring),
+  after: (delay, ring, hold = false) => new SystemAlarm(delay, ring, hold),
 }

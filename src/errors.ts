@@ -11,7 +11,6 @@ export const errorCodes = [
   'XPS_ZOMBIE',
   'XPS_CONNECT',
   'XPS_RESET',
-  'XPS_LIMIT',
   'XPS_NOT_FOUND',
   'XPS_FORBIDDEN',
   'XPS_RANGE',

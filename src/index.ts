@@ -48,7 +48,7 @@ export { FileSource, type FileSourceOptions } from './pipe/file-source.ts'
 export type { BodyLike } from './pipe/from.ts'
 export type { WritableLike } from './pipe/into.ts'
 export type { SinkEnd, SinkHandlers, SourceEnd, SourceHandlers } from './pipe/ends.ts'
-export type { ChunkFunction, Stage, StageEnds } from './pipe/stage.ts'
+export { type ChunkFunction, openStage, type Stage, type StageEnds } from './pipe/stage.ts'
 export { throttle, type ThrottleOptions } from './pipe/throttle.ts'
 export { toReadable, toReadableStream, toWritable, toWritableStream } from './pipe/streams.ts'
 

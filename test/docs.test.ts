@@ -125,7 +125,7 @@ describe('docs/events.md', () => {
 })
 
 describe('docs/options.md', () => {
-  const names = publicTypes().filter((name) => name.endsWith('Options'))
+  const names = publicTypes().filter((name) => /(Options|Patch)$/.test(name))
 
   it('has a section for each interface of options, and no other', () => {
     const sections = [...read('docs/options.md').matchAll(/^### `(\w+)`$/gm)].map(([, name]) => name)
@@ -138,7 +138,7 @@ describe('docs/options.md', () => {
       const described = new Map(rows.flatMap((row) => namesIn(row[0]).map((option) => [option, row] as const)))
       const members = interfaces.get(name) ?? []
       const inherited = [...described.keys()].filter((option) => !members.some((member) => member.name === option))
-      for (const option of inherited) expect(described.get(option)?.[3], option).toMatch(/^As below/)
+      for (const option of inherited) expect(described.get(option)?.[3], option).toMatch(/^As for /)
       for (const { name: option, fallback } of members) {
         const row = described.get(option)
         expect(row?.[1], option).toBeTruthy()
@@ -146,6 +146,18 @@ describe('docs/options.md', () => {
       }
     })
   }
+})
+
+describe('docs/admission.md', () => {
+  it('gives the defaults that the code has', () => {
+    const [limits = [], timeouts = []] = ['LimitOptions', 'TimeoutOptions'].map((name) => interfaces.get(name))
+    const rows = rowsOf(read('docs/admission.md'))
+    for (const { name, fallback } of [...limits, ...timeouts]) {
+      const row = rows.find(([option]) => option === `\`${name}\``)
+      expect(row, name).toBeDefined()
+      if (fallback !== undefined) expect(firstWord(row?.[1]?.replace(/[,`]/g, '')), name).toBe(firstWord(fallback))
+    }
+  })
 })
 
 /** A piece of JavaScript on a page. After ```js it is only read, after ```js run it is run. */
@@ -212,6 +224,10 @@ function rowsOf(markdown: string): string[][] {
 
 function isRuler(row: string[] | undefined): boolean {
   return row?.every((cell) => /^ *-+ *$/.test(cell)) === true
+}
+
+function firstWord(text = ''): string | undefined {
+  return text.split(' ')[0]
 }
 
 /** What stands in backquotes in a cell. */

@@ -3,16 +3,16 @@ import { asXpsError, errorCodes, isXpsError, reasonOf, systemCode, XpsError } fr
 
 describe('XpsError', () => {
   it('is an Error with a name, a code and a message', () => {
-    const error = new XpsError('XPS_LIMIT', 'too much')
+    const error = new XpsError('XPS_REFUSED', 'too much')
     expect(error).toBeInstanceOf(Error)
     expect(error.name).toBe('XpsError')
-    expect(error.code).toBe('XPS_LIMIT')
+    expect(error.code).toBe('XPS_REFUSED')
     expect(error.message).toBe('too much')
     expect(String(error)).toBe('XpsError: too much')
   })
 
   it('came from inside and is not to be retried unless it says so', () => {
-    const error = new XpsError('XPS_LIMIT', 'too much')
+    const error = new XpsError('XPS_REFUSED', 'too much')
     expect(error.origin).toBe('internal')
     expect(error.retryable).toBe(false)
     expect(error.address).toBeUndefined()
@@ -33,7 +33,7 @@ describe('XpsError', () => {
   })
 
   it('has no cause property when there is no cause', () => {
-    expect('cause' in new XpsError('XPS_LIMIT', 'too much')).toBe(false)
+    expect('cause' in new XpsError('XPS_REFUSED', 'too much')).toBe(false)
   })
 })
 
@@ -46,21 +46,21 @@ describe('errorCodes', () => {
 
 describe('isXpsError', () => {
   it('knows its own from others', () => {
-    expect(isXpsError(new XpsError('XPS_LIMIT', ''))).toBe(true)
-    expect(isXpsError(new Error('XPS_LIMIT'))).toBe(false)
-    expect(isXpsError(Object.assign(new Error(''), { code: 'XPS_LIMIT' }))).toBe(false)
+    expect(isXpsError(new XpsError('XPS_REFUSED', ''))).toBe(true)
+    expect(isXpsError(new Error('XPS_REFUSED'))).toBe(false)
+    expect(isXpsError(Object.assign(new Error(''), { code: 'XPS_REFUSED' }))).toBe(false)
     expect(isXpsError(undefined)).toBe(false)
   })
 
   it('asks for the code too, if one is given', () => {
-    expect(isXpsError(new XpsError('XPS_LIMIT', ''), 'XPS_LIMIT')).toBe(true)
-    expect(isXpsError(new XpsError('XPS_LIMIT', ''), 'XPS_READ')).toBe(false)
+    expect(isXpsError(new XpsError('XPS_REFUSED', ''), 'XPS_REFUSED')).toBe(true)
+    expect(isXpsError(new XpsError('XPS_REFUSED', ''), 'XPS_READ')).toBe(false)
   })
 })
 
 describe('asXpsError', () => {
   it('returns an XpsError as it is', () => {
-    const error = new XpsError('XPS_LIMIT', 'too much')
+    const error = new XpsError('XPS_REFUSED', 'too much')
     expect(asXpsError(error, 'XPS_FAULT', 'other', { origin: 'client' })).toBe(error)
   })
 

@@ -154,12 +154,12 @@ const claims: Record<string, () => Promise<void>> = {
     const client = await dial(port)
     const first = await client.read(1)
     const stopped = example.stop()
-    await example.printed(/draining: 1 left/)
+    await example.printed(/draining: 1 of 1 left/)
     await expect(dial(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
     expect(first + (await client.text())).toBe(sample)
     client.end()
     expect(await stopped).toBe(0)
-    expect(example.text).toMatch(/draining: 0 left\nall have finished\n$/)
+    expect(example.text).toMatch(/draining: 0 of 1 left\nall have finished\n$/)
   },
 
   async 'unit-test.js'() {

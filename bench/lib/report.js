@@ -36,12 +36,13 @@ Written by \`npm run bench -- all\`; do not edit.
 
 ${formatTable(figuresTable(sections.flatMap(({ figures }) => figures)))}
 
-A ratio (×) is ours over theirs. CPU is user and system time of the proxy's processes, all threads, as the operating system
-accounts for it. The proxies run side by side and take short turns before the same kind of upstream, in an order that
-changes; each round gives one ratio, and the figure is the median of the rounds. The third column tells between which values the
+A ratio (×) is ours over theirs. CPU is user and system time of the proxy's processes, all threads, as the operating
+system accounts for it. The proxies take short turns, each before an upstream of its own, in an order that changes; each
+round gives one ratio, and the figure is the median of the rounds. The third column tells between which values the
 middle half of them lie. Every answer is checked, byte by byte. All traffic is on 127.0.0.1. nginx runs with
-\`worker_processes 1\`, HAProxy with \`mode tcp\`, \`nbthread 1\` and \`option splice-auto\`, the two relays in Node.js
-as \`node FILE\` without options.
+\`worker_processes 1\`, HAProxy with \`mode tcp\`, \`nbthread 1\` and \`option splice-auto\`, the two relays in
+Node.js as \`node FILE\` without options. Run it while the machine does nothing else: other work costs a large program
+more than a small one, because it empties the caches, and the ratios to nginx and HAProxy rise with it.
 
 ${sections.map(section).join('\n\n')}
 

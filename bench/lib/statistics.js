@@ -17,8 +17,9 @@ export function ratio(ours, theirs) {
 /**
  * Measures every subject in each round and resolves to the samples of each, by its name. A machine is faster at one
  * moment than at the next, so within a round the subjects take several short turns, whose mean is the sample: a sample
- * is long enough for its share of garbage collection, and yet was taken at the same time as the others. The order turns
- * round and round, and every other time backwards, so that nobody always comes after the same one.
+ * is long enough for its share of garbage collection, and yet was taken at the same time as the others. (Turns that
+ * are too short measure how fast a cold cache fills.) The order turns round and round, and every other time backwards,
+ * so that nobody always comes after the same one.
  */
 export async function inTurn(subjects, rounds, measure, { turns = 1, told = () => {} } = {}) {
   const samples = Object.fromEntries(subjects.map((subject) => [subject.name, []]))

@@ -5,8 +5,8 @@ import { visits } from './load.js'
 import { installedProxies, startAll, stopAll } from './proxies.js'
 
 const parallel = 16
-const count = 100
-const turns = 8
+const count = 300
+const turns = 3
 
 export const connections = {
   name: 'connections',
@@ -17,7 +17,7 @@ export const connections = {
   async run({ rounds, tell }) {
     const proxies = await startAll(installedProxies(tell))
     // More code than a request takes, and run less often: the just-in-time compiler needs a while.
-    await inTurn(proxies, 8, cpuPerVisit, { turns })
+    await inTurn(proxies, 6, cpuPerVisit, { turns })
     const told = (round) => tell(`round ${round} of ${rounds}`)
     const samples = await inTurn(proxies, rounds, cpuPerVisit, { turns, told })
     await stopAll(proxies)

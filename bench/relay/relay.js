@@ -5,18 +5,18 @@ import { openClients } from './load.js'
 import { installedProxies, startAll, stopAll } from './proxies.js'
 
 const clients = 32
-const turns = 8
+const turns = 3
 const sizes = [
-  { kind: 's', title: '130 B', requests: 1_500, most: { 'a.pipe(b)': 1, 'nginx stream': 1.3 } },
-  { kind: 'l', title: '100 KB', requests: 300, most: { 'a.pipe(b)': 0.75, HAProxy: 0.85 } },
+  { kind: 's', title: '130 B', requests: 4_000, most: { 'a.pipe(b)': 1, 'nginx stream': 1.3 } },
+  { kind: 'l', title: '100 KB', requests: 800, most: { 'a.pipe(b)': 0.75, HAProxy: 0.85 } },
 ]
 
 export const relay = {
   name: 'relay',
   line: 'CPU per response of 130 B and of 100 KB, beside a.pipe(b), HAProxy and nginx stream',
   rounds: 21,
-  how: `${clients} connections stay open; each sends a request of 100 B when the last answer is whole. In each round
-each proxy takes ${turns} turns of ${sizes.map((size) => `${size.requests.toLocaleString('en')} requests (${size.title})`).join(' and ')}.`,
+  how: `${clients} connections stay open; each sends a request of 100 B when the last answer is whole. In each round each
+proxy takes ${turns} turns of ${sizes.map((size) => `${size.requests.toLocaleString('en')} requests (${size.title})`).join(' and ')}.`,
 
   async run({ rounds, tell }) {
     const proxies = await startAll(installedProxies(tell))
@@ -25,7 +25,7 @@ each proxy takes ${turns} turns of ${sizes.map((size) => `${size.requests.toLoca
     for (const size of sizes) {
       const measure = (proxy) => cpuPerRequest(proxy, size)
       // Until the just-in-time compiler and the heap have settled.
-      await inTurn(proxies, 4, measure, { turns })
+      await inTurn(proxies, 3, measure, { turns })
       const told = (round) => tell(`${size.title}, round ${round} of ${rounds}`)
       const samples = await inTurn(proxies, rounds, measure, { turns, told })
       results.push({ size, samples })

@@ -16,10 +16,11 @@ export const stalled = {
   name: 'stalled',
   line: 'memory that 20 clients cost who read nothing of an endless stream',
   rounds: 7,
-  how: `The upstream sends whatever it can. ${clients} clients connect to a fresh process and read nothing; ${waiting / 1_000} s later ${clients * later} more do the
-same, and after as long again the growth of the resident memory since then, divided by ${later}, is the figure: so it is not the first use
-of the code that is measured, and what the garbage collector happens to do is spread. The bound: of the four pipes of a session two
-lead to the client, of 64 KiB each; times ${clients}. What waits in the kernel's buffers is no part of it.`,
+  how: `The upstream sends whatever it can. ${clients} clients connect to a fresh process and read nothing; ${waiting / 1_000} s later
+${clients * later} more do the same, and after as long again the growth of the resident memory since then, divided by ${later}, is the
+figure: so it is not the first use of the code that is measured, and what the garbage collector happens to do is spread.
+The bound: of the four pipes of a session two lead to the client, of 64 KiB each; times ${clients}. What waits in the
+kernel's buffers is no part of it.`,
 
   async run({ rounds, tell }) {
     const first = { xps: [], 'a.pipe(b)': [] }

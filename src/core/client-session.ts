@@ -1,6 +1,7 @@
 import type { Alarm } from '../clock.ts'
 import { type TimeoutReason, XpsError } from '../errors.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
+import { isPromiseLike } from '../lifetime/owned.ts'
 import { Pipe, type PipeOptions } from '../pipe/pipe.ts'
 import type { PipeSink } from '../pipe/sink.ts'
 import type { PipeSource } from '../pipe/source.ts'
@@ -84,8 +85,10 @@ export abstract class ClientSession<
 
   /** When a byte last moved on any of its connections, by its clock; 0 if none ever did. */
   get lastActive(): number {
-    let last = Math.max(this.client.lastIn, this.client.lastOut)
-    for (const { lastIn, lastOut } of this.connections) last = Math.max(last, lastIn, lastOut)
+    let last = 0
+    for (let child = this.firstChild; child !== undefined; child = child.nextSibling) {
+      if (child instanceof Connection) last = Math.max(last, child.lastIn, child.lastOut)
+    }
     return last
   }
 
@@ -99,16 +102,16 @@ export abstract class ClientSession<
     if (!this.opened()) return this
     this.#watchTime()
     try {
-      this.onOpen()
+      const opening = this.onOpen()
+      if (isPromiseLike(opening)) opening.then(undefined, (error: unknown) => this.#failed(error))
     } catch (error) {
-      this.fault(error)
-      this.abort(new XpsError('XPS_FAULT', 'the session failed to open', { cause: error }))
+      this.#failed(error)
     }
     return this
   }
 
-  /** The session is open: let bytes flow. */
-  protected onOpen(): void {}
+  /** The session is open: let bytes flow. What it throws, or rejects with, ends the session. */
+  protected onOpen(): void | Promise<void> {}
 
   /** Its listener or core is to be drained, or no longer: say so to the client if there is a way to. */
   protected onDraining(_draining: boolean): void {}
@@ -136,18 +139,16 @@ export abstract class ClientSession<
   protected pipe(source: PipeSource, sink: PipeSink, options: PipeOptions = {}): Pipe {
     // Counted before it flows, because it may be over by the time that it is made.
     let over = false
-    const pipe = new Pipe(undefined, undefined, {
-      ...options,
-      ...(this.client.account === undefined ? {} : { account: this.client.account }),
-      onClose: (error, self) => {
-        over = true
-        options.onClose?.(error, self)
-        this.#pipeOver(self, error)
-      },
-    })
+    const onClose = (error: XpsError | undefined, self: Pipe): void => {
+      over = true
+      options.onClose?.(error, self)
+      this.#pipeOver(self, error)
+    }
+    const account = this.client.account
+    const pipe = new Pipe(undefined, undefined, account === undefined ? { ...options, onClose } : { ...options, account, onClose })
     this.#pipes.push(pipe)
-    pipe.attachSink(sink)
-    if (!over) pipe.attachSource(source)
+    pipe.attachSource(source)
+    if (!over) pipe.attachSink(sink)
     return pipe
   }
 
@@ -174,6 +175,11 @@ export abstract class ClientSession<
     this.#alarm?.cancel()
     this.#alarm = undefined
     this.emit('close', error)
+  }
+
+  #failed(error: unknown): void {
+    this.fault(error)
+    this.abort(new XpsError('XPS_FAULT', 'the session failed to open', { cause: error }))
   }
 
   /** One alarm for all its deadlines, set for the first of them. */

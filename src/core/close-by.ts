@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../clock.ts'
 import { XpsError } from '../errors.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
-import { durationOption } from '../options.ts'
+import { durationOption, knownOptions } from '../options.ts'
 
 /** Options of closing a core or a listener. */
 export interface CloseOptions {
@@ -16,6 +16,7 @@ export function closeBy(
   options: CloseOptions,
   clock: Clock = systemClock,
 ): Promise<XpsError | undefined> {
+  knownOptions('close options', options, ['deadline'])
   const deadline = durationOption('deadline', options.deadline, 10_000, true)
   const closed = close()
   if (lifetime.phase === 'closed') return closed

@@ -9,7 +9,7 @@ import type { PipeAccount } from '../pipe/pipe.ts'
 import type { PipeSink } from '../pipe/sink.ts'
 import { type Slab, slabs } from '../pipe/slab.ts'
 import type { PipeSource } from '../pipe/source.ts'
-import { type Address, formatAddress } from './address.ts'
+import { type Address, formatAddress, plainAddress } from './address.ts'
 import { Living } from './living.ts'
 import { SocketSink, SocketSource } from './socket-ends.ts'
 import { defaultTimeouts, type Timeouts } from './timeouts.ts'
@@ -118,6 +118,7 @@ export class Connection extends Living<ConnectionEvents> {
   #failure: XpsError | undefined
   #alarm: Alarm | undefined
   #lastIn = 0
+  #bytesIn = 0
   #discarding = false
   #discarded = 0
   #paused = true
@@ -156,7 +157,7 @@ export class Connection extends Living<ConnectionEvents> {
 
   /** Starts to connect and returns at once; `open` is told when it is connected. */
   static dial(options: DialOptions): Connection {
-    const connection = new Connection(undefined, options)
+    const connection = new this(undefined, options)
     connection.#sink.ready = false
     connection.#dial = { options, start: connection.clock.now(), attempt: 0, alarm: undefined, error: undefined }
     connection.#alarm = connection.clock.after(options.connectTimeout, () => connection.#dialTimedOut())
@@ -172,26 +173,26 @@ export class Connection extends Living<ConnectionEvents> {
   /** The peer: `127.0.0.1:50312`, `unix:/run/app.sock`, or what the dialler was given. */
   get address(): string {
     if (this.#address === undefined) {
-      const { remoteAddress, remotePort } = (this.#socket ?? {}) as Partial<Socket>
-      if (remoteAddress === undefined) return 'unknown'
-      this.#address = formatAddress({ host: remoteAddress, port: remotePort ?? 0 })
+      const host = this.remoteAddress
+      if (host === undefined) return 'unknown'
+      this.#address = formatAddress({ host, port: (this.#socket as Partial<Socket>).remotePort ?? 0 })
     }
     return this.#address
   }
 
   /** The peer's IP address; undefined for Unix-domain and in-process sockets. */
   get remoteAddress(): string | undefined {
-    return (this.#socket as Partial<Socket> | undefined)?.remoteAddress
+    return plainAddress((this.#socket as Partial<Socket> | undefined)?.remoteAddress)
   }
 
   /** Bytes that came from the peer. */
   get bytesIn(): number {
-    return (this.#socket as Partial<Socket> | undefined)?.bytesRead ?? 0
+    return this.#bytesIn
   }
 
   /** Bytes that were handed to the peer's socket. */
   get bytesOut(): number {
-    return (this.#socket as Partial<Socket> | undefined)?.bytesWritten ?? 0
+    return this.#sink.bytes
   }
 
   /** When bytes last came from the peer, by its clock; 0 if none ever did. May be up to a tenth of a second late. */
@@ -223,6 +224,7 @@ export class Connection extends Living<ConnectionEvents> {
     }
     this.#sink.close()
     if (!socket.writableEnded) socket.end()
+    this.#discarded = 0 // What was thrown away before, by a session that wanted none of it, does not count.
     this.#unread()
     if (!socket.readableEnded || socket.writableLength > 0) {
       this.#alarm = this.clock.after(this.#lingerTimeout, () => socket.destroy())
@@ -390,6 +392,7 @@ export class Connection extends Living<ConnectionEvents> {
   /** Hands on what came; false asks the socket to hold the next bytes back. */
   #deliver(chunk: Uint8Array): boolean {
     this.#lastIn = this.#time()
+    this.#bytesIn += chunk.length
     if (this.#discarding) {
       this.#discarded += chunk.length
       if (this.#discarded > lingerBytes && this.phase === 'draining') this.#socket?.destroy()

@@ -6,7 +6,7 @@ import { bytesOption, durationOption, invalidOption, knownOptions } from '../opt
 import { Admission } from './admission.ts'
 import type { ClientSession, Protocol } from './client-session.ts'
 import { type CloseOptions, closeBy } from './close-by.ts'
-import { type ListenAddress, Listener, type ListenerOptions, type ListenerScope } from './listener.ts'
+import { type ListenAddress, Listener, listenerNames, type ListenerOptions, type ListenerScope } from './listener.ts'
 import { Living } from './living.ts'
 import { log } from './log.ts'
 import type { Route, Router } from './router.ts'
@@ -88,6 +88,7 @@ export class Core extends Living<CoreEvents> {
     this.#options = options
     this.#own = ruleOptions(options)
     this.#zombieInterval = zombieInterval(options)
+    if (options.pipeLimit !== undefined) bytesOption('pipeLimit', options.pipeLimit)
     const core = this
     const rules = withRules(defaultRules, this.#own)
     this.#scope = {
@@ -210,18 +211,20 @@ export class Core extends Living<CoreEvents> {
     this.emit('close', error)
   }
 
-  #listenerArguments(where: ListenWhere, given: ListenOptions | undefined): [ListenAddress, ListenerOptions] {
+  #listenerArguments(where: ListenWhere, options: ListenOptions | undefined): [ListenAddress, ListenerOptions] {
     const address = typeof where === 'number' ? { port: where } : where
     if (typeof address !== 'object' || address === null) throw invalidOption('listen', where, 'a port or an address')
+    const all = { ...address, ...options }
+    knownOptions('listen options', all, ['port', 'host', 'path', 'route', ...listenerNames])
     const { port, host, path, ...inline } = address as { port?: number; host?: string; path?: string } & ListenOptions
-    const { protocol, route, ...options } = { ...inline, ...given }
+    const { protocol, route, ...rest } = { ...inline, ...options }
     if (protocol !== undefined && route !== undefined) {
-      throw invalidOption('listen', 'both', 'given a protocol or a route, not both')
+      throw new XpsError('XPS_INVALID_OPTION', 'listen must be given a protocol or a route, not both')
     }
     return [
       path === undefined ? { port: port as number, ...(host === undefined ? {} : { host }) } : { path },
       {
-        ...options,
+        ...rest,
         protocol: protocol ?? (route === undefined ? this.#relay : this.#relayTo(route)),
       },
     ]

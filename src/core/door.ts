@@ -1,5 +1,6 @@
 import type { Alarm } from '../clock.ts'
 import { AcceptQueue } from './accept-queue.ts'
+import { plainAddress } from './address.ts'
 import type { Admission } from './admission.ts'
 import { Gate } from './gate.ts'
 import type { Limits } from './limits.ts'
@@ -67,7 +68,8 @@ export class Door<V extends Visitor = Visitor> {
 
   /** A connection has come. */
   offer(visitor: V): void {
-    this.count((counters) => counters.accepted++)
+    this.counters.accepted++
+    this.#admission.counters.accepted++
     if (this.#shut) return this.#refuse(visitor, 'closing')
     const ip = this.#ipToCount(visitor)
     if (ip !== undefined && this.#admission.countOf(ip) >= this.#limits.maxConnectionsPerIp) {
@@ -154,7 +156,8 @@ export class Door<V extends Visitor = Visitor> {
   #serve(visitor: V, ip: string | undefined, waited: number): void {
     this.gate.enter()
     this.#admission.gate.enter()
-    this.count((counters) => counters.wait(waited))
+    this.counters.wait(waited)
+    this.#admission.counters.wait(waited)
     if (ip !== undefined) visitor.once('close', () => this.#admission.leave(ip))
     this.#keeper.serve(visitor)
   }
@@ -207,9 +210,4 @@ export class Door<V extends Visitor = Visitor> {
     this.#setFull(this.#queue.length >= this.#limits.maxQueue)
     this.#watchOldest()
   }
-}
-
-/** An IPv4 address that a dual-stack socket shows as IPv6 is the IPv4 address that it is. */
-function plainAddress(address: string | undefined): string | undefined {
-  return address?.startsWith('::ffff:') === true && address.includes('.') ? address.slice(7) : address
 }

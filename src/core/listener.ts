@@ -335,7 +335,8 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
 
 function ignore(): void {}
 
-const listenerNames = ['protocol', 'backlog', 'noDelay', 'lingerTimeout', 'clock', ...ruleNames]
+/** The names of the options, for checks of what is given. */
+export const listenerNames: readonly string[] = ['protocol', 'backlog', 'noDelay', 'lingerTimeout', 'clock', ...ruleNames]
 
 function explain(cause: Error): string {
   const code = systemCode(cause)
@@ -353,7 +354,8 @@ function checkAddress(where: ListenAddress): Address | { port: number } {
     if (typeof address.path !== 'string' || address.path === '') throw invalidOption('path', address.path, 'a path')
     return { path: address.path }
   }
-  const port = integerOption('port', address.port ?? Number.NaN, 0, { min: 0, max: 65_535 })
+  if (address.port === undefined) throw invalidOption('listen', where, 'a port, or an address with a port or a path')
+  const port = integerOption('port', address.port, 0, { min: 0, max: 65_535 })
   if (address.host === undefined) return { port }
   if (typeof address.host !== 'string' || address.host === '') throw invalidOption('host', address.host, 'a host')
   return { port, host: address.host }

@@ -53,6 +53,8 @@ export function prepareRoute(route: Route): Route {
   if ('upstream' in route) {
     if (prepared.has(route)) return route
     const { upstream, toClient, toUpstream, ...rest } = route
+    checkStages('toClient', toClient)
+    checkStages('toUpstream', toUpstream)
     const [timeouts, options] = splitTimeouts(rest)
     if (upstream instanceof Upstream) knownOptions('route', options, []) // They belong to the upstream that was given.
     const made: UpstreamRoute = {
@@ -65,11 +67,16 @@ export function prepareRoute(route: Route): Route {
     return made
   }
   if ('file' in route) {
+    checkStages('toClient', route.toClient)
     fileOf(route)
     return route
   }
   if ('refuse' in route && typeof route.refuse === 'string') return route
   throw invalidOption('route', route, routeShape)
+}
+
+function checkStages(name: string, stages: readonly Stage[] | undefined): void {
+  if (stages !== undefined && !Array.isArray(stages)) throw invalidOption(name, stages, 'a list of stages')
 }
 
 /** The file source of a route, for one session. */

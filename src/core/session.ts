@@ -1,4 +1,5 @@
 import { asXpsError, XpsError } from '../errors.ts'
+import { bytesOption, knownOptions } from '../options.ts'
 import { isPromiseLike } from '../lifetime/owned.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
 import type { FileSource } from '../pipe/file-source.ts'
@@ -111,10 +112,12 @@ export class Session extends ClientSession<SessionEvents> {
   override get idle(): boolean {
     if (this.pipes.some((pipe) => pipe.buffered > 0) || this.#file !== undefined) return false
     const { client } = this
+    // Nothing of the client is read before there is somebody to give it to, so it may have said something already.
+    if (this.#upstream === undefined || !this.#connected) return false
     const last = this.lastActive
     if (last === 0) return true
     if (client.clock.now() - last < idleAfter) return false
-    return this.#upstream === undefined || this.#upstream.lastIn >= client.lastIn
+    return this.#upstream.lastIn >= client.lastIn
   }
 
   /** Joins the client to an upstream's connection. The session does so itself if it has a route. */
@@ -210,13 +213,18 @@ export class Session extends ClientSession<SessionEvents> {
   }
 
   #pipeOptions(through?: readonly Stage[]): PipeOptions {
-    const limit = this.#options.pipeLimit
-    return { ...(limit === undefined ? {} : { limit }), ...(through === undefined ? {} : { through }) }
+    const { pipeLimit } = this.#options
+    if (through !== undefined) return pipeLimit === undefined ? { through } : { limit: pipeLimit, through }
+    return pipeLimit === undefined ? noOptions : { limit: pipeLimit }
   }
 }
 
+const noOptions: PipeOptions = {}
+
 /** The default protocol: each client gets a {@link Session}. A route, unless it is a function, is checked at once. */
 export function relay(options: SessionOptions): Protocol {
+  knownOptions('relay options', options, ['route', 'pipeLimit'])
+  if (options.pipeLimit !== undefined) bytesOption('pipeLimit', options.pipeLimit)
   const { route } = options
   const prepared = route === undefined || typeof route === 'function' ? options : { ...options, route: prepareRoute(route) }
   return (client) => new Session(client, prepared)

@@ -38,6 +38,8 @@ const nothing = new Uint8Array(0)
 export class SocketSink extends PipeSink {
   /** When it was last given bytes, or last became ready again. */
   lastTime = 0
+  /** Bytes that it was given. */
+  bytes = 0
   readonly #time: () => number
   #socket: Duplex
 
@@ -62,6 +64,7 @@ export class SocketSink extends PipeSink {
     const socket = this.#socket
     socket.write(chunk)
     this.lastTime = this.#time()
+    this.bytes += chunk.length
     // Zero: the kernel has it all, and the memory is free again. Otherwise the rest is in flight.
     if (socket.writableLength > 0) this.#wait()
     return chunk.length

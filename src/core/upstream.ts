@@ -1,9 +1,9 @@
 import { Server } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Clock } from '../clock.ts'
+import { type Clock, systemClock } from '../clock.ts'
 import { durationOption, invalidOption, knownOptions } from '../options.ts'
 import { type Address, formatAddress, parseAddress } from './address.ts'
-import { Connection, type DialTarget } from './connection.ts'
+import { Connection, type DialTarget, defaultLingerTimeout } from './connection.ts'
 import { memorySockets } from './memory-socket.ts'
 import { defaultTimeouts } from './timeouts.ts'
 
@@ -41,6 +41,7 @@ export class Upstream {
   readonly #options: UpstreamOptions
   readonly #connectTimeout: number | undefined
   readonly #attemptTimeout: number
+  readonly #lingerTimeout: number
 
   constructor(target: UpstreamTarget | readonly UpstreamTarget[], options: UpstreamOptions = {}) {
     knownOptions('upstream options', options, optionNames)
@@ -54,7 +55,7 @@ export class Upstream {
         ? undefined
         : durationOption('upstream.connectTimeout', options.connectTimeout, 0)
     this.#attemptTimeout = durationOption('upstream.attemptTimeout', options.attemptTimeout, 250)
-    durationOption('upstream.lingerTimeout', options.lingerTimeout, 1)
+    this.#lingerTimeout = durationOption('upstream.lingerTimeout', options.lingerTimeout, defaultLingerTimeout)
   }
 
   /**
@@ -63,14 +64,14 @@ export class Upstream {
    */
   connect(defaults: Pick<UpstreamOptions, 'connectTimeout' | 'clock'> = {}): Connection {
     return Connection.dial({
-      ...defaults,
-      ...this.#options,
       side: 'upstream',
       address: this.address,
       targets: this.#targets,
       connectTimeout: this.#connectTimeout ?? defaults.connectTimeout ?? defaultTimeouts.connectTimeout,
       attemptTimeout: this.#attemptTimeout,
+      lingerTimeout: this.#lingerTimeout,
       noDelay: this.#options.noDelay ?? true,
+      clock: this.#options.clock ?? defaults.clock ?? systemClock,
     })
   }
 }

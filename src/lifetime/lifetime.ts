@@ -85,6 +85,16 @@ export abstract class Lifetime {
     return list
   }
 
+  /** @internal For a look at the children that must cost nothing: newest first, each by the one before. */
+  get firstChild(): Lifetime | undefined {
+    return this.#first
+  }
+
+  /** @internal */
+  get nextSibling(): Lifetime | undefined {
+    return this.#next
+  }
+
   /** Lets the work finish and resolves when it has, to the error or undefined. Never rejects. */
   close(): Promise<XpsError | undefined> {
     const closed = this.closed

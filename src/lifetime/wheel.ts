@@ -53,7 +53,9 @@ export class Wheel implements Clock {
     return this.#clock.now()
   }
 
-  after(delay: number, ring: () => void): Alarm {
+  after(delay: number, ring: () => void, hold = false): Alarm {
+    // What keeps the process alive is rare, and not worth a wheel that does.
+    if (hold) return this.#clock.after(delay, ring, true)
     if (this.#size++ === 0) this.#wind()
     // Counted from now, which is somewhere after the last tick: never early.
     const due = Math.ceil((this.#clock.now() - this.#start + delay) / this.#interval)

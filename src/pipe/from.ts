@@ -16,17 +16,34 @@ export type BodyLike =
 export function sourceHandlersOf(body: BodyLike): SourceHandlers {
   if (typeof body === 'string' || body instanceof Uint8Array) return iterate([body][Symbol.iterator]())
   if (body instanceof Readable) return readNodeStream(body)
+  if (typeof body !== 'object' || body === null) throw invalidOption('PipeSource.from', body, bodyShape)
   // Before the iterators: a web stream's reader can be cancelled in the middle of a read, its iterator cannot.
   if ('getReader' in body) return readWebStream(body)
   if (Symbol.asyncIterator in body) return iterate(body[Symbol.asyncIterator]())
   if (Symbol.iterator in body) return iterate(body[Symbol.iterator]())
-  throw invalidOption('PipeSource.from', body, 'a readable stream, bytes, a text or an iterable of these')
+  throw invalidOption('PipeSource.from', body, bodyShape)
 }
+
+const bodyShape = 'a readable stream, bytes, a text or an iterable of these'
 
 function readNodeStream(readable: Readable): SourceHandlers {
   let reading = false
-  let source: SourceEnd
+  let rest: Uint8Array | undefined
+  let failure: XpsError | undefined
+  let source: SourceEnd | undefined
+  // From the start: a stream may fail before it is asked for anything.
+  readable.once('error', (error) => {
+    failure = asXpsError(error, 'XPS_STREAM', 'readable stream failed')
+    source?.end(failure)
+  })
+  // Returns false when the pipe has no room for all of it.
+  const write = (end: SourceEnd, bytes: Uint8Array): boolean => {
+    const taken = end.write(bytes)
+    rest = taken < bytes.length ? bytes.subarray(taken) : undefined
+    return rest === undefined
+  }
   const read = (): void => {
+    if (source === undefined || (rest !== undefined && !write(source, rest))) return
     while (source.ready) {
       const chunk: unknown = readable.read()
       if (chunk === null) return
@@ -36,9 +53,14 @@ function readNodeStream(readable: Readable): SourceHandlers {
         readable.destroy()
         return
       }
-      const taken = source.write(bytes)
-      if (taken < bytes.length) readable.unshift(bytes.subarray(taken))
+      if (!write(source, bytes)) return
     }
+  }
+  let ending: { error: XpsError | undefined } | undefined
+  const ended = (error?: XpsError): void => {
+    // What is left over is written first, by the next pull.
+    if (rest === undefined) source?.end(error)
+    else ending = { error }
   }
   return {
     pull(end) {
@@ -46,21 +68,22 @@ function readNodeStream(readable: Readable): SourceHandlers {
       if (!reading) {
         reading = true
         readable.on('readable', read)
-        readable.once('end', () => source.end())
-        readable.once('error', (error) => source.end(asXpsError(error, 'XPS_STREAM', 'readable stream failed')))
+        readable.once('end', () => ended())
         // A stream that is destroyed without an error and without its end has lost bytes.
-        readable.once('close', () => source.end(new XpsError('XPS_STREAM', 'readable stream closed before its end')))
-        if (readable.readableEnded) source.end()
-        else if (readable.destroyed) source.end(new XpsError('XPS_STREAM', 'readable stream is destroyed'))
+        readable.once('close', () => {
+          if (!readable.readableEnded) ended(failure ?? new XpsError('XPS_STREAM', 'readable stream closed before its end'))
+        })
+        if (readable.readableEnded) return end.end()
+        if (readable.destroyed) return end.end(failure ?? new XpsError('XPS_STREAM', 'readable stream is destroyed'))
       }
       read()
+      if (ending !== undefined && rest === undefined) end.end(ending.error)
     },
     close(error) {
       readable.off('readable', read)
-      if (error !== undefined || !readable.readableEnded) {
-        readable.on('error', () => {}) // Its end has been told; a late error has no address any more.
-        readable.destroy()
-      }
+      if (error === undefined && readable.readableEnded) return
+      readable.on('error', () => {}) // Its end has been told; a late error has no address any more.
+      readable.destroy(error)
     },
   }
 }

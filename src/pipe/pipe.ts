@@ -1,6 +1,7 @@
 import { asXpsError, XpsError } from '../errors.ts'
 import { bytesOption, knownOptions } from '../options.ts'
 import { ByteQueue } from './byte-queue.ts'
+import { hostFault } from './host-fault.ts'
 import type { PipeSink } from './sink.ts'
 import type { PipeSource } from './source.ts'
 import { openStage, type Stage } from './stage.ts'
@@ -71,10 +72,13 @@ export class Pipe {
     this.#passEnd = options.end ?? true
     this.#onClose = options.onClose
     this.#account = options.account
+    if (source?.active === true || sink?.active === true) throw new XpsError('XPS_CLOSED', 'already attached')
     const through = options.through
-    if (through !== undefined && through.length > 0) this.#stages = this.#chain(through, sink)
-    else if (sink !== undefined) this.attachSink(sink)
+    const staged = through !== undefined && through.length > 0
+    const first = staged ? this.#chain(through, sink) : sink
+    // The source comes first: a sink that is closed already has somebody to tell.
     if (source !== undefined) this.attachSource(source)
+    if (first !== undefined) this.#attach(first)
   }
 
   /** Bytes that have left the pipe towards the sink. */
@@ -89,7 +93,8 @@ export class Pipe {
 
   /** Bytes that it would take now. */
   get room(): number {
-    return this.#over || this.#ending ? 0 : this.limit - this.#inFlight - (this.#queue?.length ?? 0)
+    // While the sink is being given bytes nothing more is taken, so that their order is plain.
+    return this.#over || this.#ending || this.#busy ? 0 : this.limit - this.#inFlight - (this.#queue?.length ?? 0)
   }
 
   /** Nothing is inside. */
@@ -118,8 +123,12 @@ export class Pipe {
     this.#flow()
   }
 
-  /** Lets go of the source, which may then be attached to another pipe; what it wrote is still delivered. */
+  /**
+   * Lets go of the source, which may then be attached to another pipe; what it wrote is still delivered.
+   * Undefined, and without effect, while the sink is still busy with bytes that are in the source's memory.
+   */
   detachSource(): PipeSource | undefined {
+    if (this.#inFlight > 0 || this.#busy) return undefined
     const source = this.#source
     source?.detach()
     this.#source = undefined
@@ -130,6 +139,10 @@ export class Pipe {
   attachSink(sink: PipeSink): void {
     const last = this.#stages?.at(-1)
     if (last !== undefined) return last.attachSink(sink)
+    this.#attach(sink)
+  }
+
+  #attach(sink: PipeSink): void {
     if (this.#over) throw new XpsError('XPS_CLOSED', 'the pipe is over')
     if (this.#sink !== undefined || sink.active) throw new XpsError('XPS_CLOSED', 'already attached')
     this.#sink = sink
@@ -144,7 +157,7 @@ export class Pipe {
   detachSink(): PipeSink | undefined {
     const last = this.#stages?.at(-1)
     if (last !== undefined) return last.detachSink()
-    if (this.#inFlight > 0) return undefined
+    if (this.#inFlight > 0 || this.#busy) return undefined
     const sink = this.#sink
     sink?.detach()
     this.#sink = undefined
@@ -187,7 +200,7 @@ export class Pipe {
     if (this.#over) return
     this.#ending = true
     this.#error = error
-    if (!this.#busy && this.flushed) this.#finish()
+    if (!this.#busy && this.flushed && this.#sink !== undefined) this.#finish()
   }
 
   /** @internal */
@@ -200,8 +213,11 @@ export class Pipe {
   /** @internal */
   sinkClosed(error: XpsError | undefined): void {
     if (this.#over) return
-    const { source } = this.#end(error)
-    source?.over(error)
+    const lost = this.#queue?.length ?? 0
+    const reason =
+      error ?? (lost > 0 ? new XpsError('XPS_TRUNCATED', `the sink closed, ${lost} bytes were not delivered`) : undefined)
+    const { source } = this.#end(reason)
+    source?.over(reason)
     this.#close()
   }
 
@@ -211,7 +227,7 @@ export class Pipe {
     const taken = sink.take(chunk)
     this.#busy = false
     this.#bytes += taken
-    if (!sink.ready) {
+    if (!sink.ready && !this.#over) {
       this.#inFlight = taken
       this.#enter()
     }
@@ -238,6 +254,10 @@ export class Pipe {
   }
 
   #flow(): void {
+    if (this.#busy) {
+      this.#asked = true
+      return
+    }
     const sink = this.#sink
     const queue = this.#queue
     if (sink === undefined || this.#over) return
@@ -262,12 +282,13 @@ export class Pipe {
     const asked = this.#asked
     this.#asked = false
     if (this.#ending && !this.#over && this.flushed) this.#finish()
-    else if (asked && this.flushed) queueMicrotask(() => this.#flow())
+    else if (asked) queueMicrotask(() => this.#flow())
   }
 
   #finish(): void {
     const { sink, source } = this.#end(this.#error)
-    if (this.#passEnd) sink?.sourceEnded(this.#error)
+    // `end: false` is about the last sink; a stage in between always learns of the end.
+    if (this.#passEnd || this.#stages !== undefined) sink?.sourceEnded(this.#error)
     else sink?.detach()
     source?.over(undefined)
     this.#close()
@@ -294,15 +315,22 @@ export class Pipe {
     if (!this.#finished) return
     const onClose = this.#onClose
     this.#onClose = undefined
-    onClose?.(this.#error, this)
+    try {
+      onClose?.(this.#error, this)
+    } catch (error) {
+      process.emitWarning(hostFault(error))
+    }
     this.#tell?.(this.#error)
     this.#tell = undefined
   }
 
-  /** Builds the pipes behind the first one, so that: this → stage → pipe → stage → pipe → sink. */
-  #chain(through: readonly Stage[], sink: PipeSink | undefined): Pipe[] {
+  /**
+   * Builds the pipes behind the first one, so that: this → stage → pipe → stage → pipe → sink.
+   * Returns the sink of the first stage, which is where this pipe goes.
+   */
+  #chain(through: readonly Stage[], sink: PipeSink | undefined): PipeSink | undefined {
     const stages = through.map(openStage)
-    const pipes = stages.map((stage, index) => {
+    this.#stages = stages.map((stage, index) => {
       const last = index === stages.length - 1
       return new Pipe(stage.source, last ? sink : stages[index + 1]?.sink, {
         limit: this.limit,
@@ -314,8 +342,7 @@ export class Pipe {
         },
       })
     })
-    if (stages[0] !== undefined) this.attachSink(stages[0].sink)
-    return pipes
+    return stages[0]?.sink
   }
 }
 

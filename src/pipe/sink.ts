@@ -17,7 +17,7 @@ export class PipeSink {
 
   /** Makes a sink of a Node Writable or a web WritableStream. Its chunks are copies, so the stream may keep them. */
   static from(writable: WritableLike): PipeSink {
-    return sinkInto(writable, (handlers) => new PipeSink(handlers))
+    return sinkInto(writable, (handlers) => new this(handlers))
   }
 
   /** Attached to a pipe that may still bring bytes. */

@@ -13,6 +13,8 @@ export class Slab {
   readonly bytes: Buffer
   /** How many sockets will read into this slab next. */
   pointers = 0
+  /** Kept by a pool for later. */
+  spare = false
   #lent = false
   #saved: Buffer | undefined
 
@@ -56,7 +58,7 @@ export class SlabPool {
 
   /** The slab to point a socket at. Never a lent one. */
   point(): Slab {
-    if (this.#current === undefined || this.#current.lent) this.#current = this.#free.pop() ?? new Slab(slabSize)
+    if (this.#current === undefined || this.#current.lent) this.#current = this.#spare() ?? new Slab(slabSize)
     this.#current.pointers++
     return this.#current
   }
@@ -69,7 +71,18 @@ export class SlabPool {
   /** The bytes of a lent slab are no longer needed. */
   giveBack(slab: Slab): void {
     slab.giveBack()
-    if (slab !== this.#current && this.#free.length < spares) this.#free.push(slab)
+    if (slab === this.#current || slab.spare || this.#free.length >= spares) return
+    slab.spare = true
+    this.#free.push(slab)
+  }
+
+  /** A spare one, but not one that was lent again meanwhile, by a socket that still pointed at it. */
+  #spare(): Slab | undefined {
+    for (let slab = this.#free.pop(); slab !== undefined; slab = this.#free.pop()) {
+      slab.spare = false
+      if (!slab.lent) return slab
+    }
+    return undefined
   }
 }
 

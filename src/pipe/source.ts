@@ -1,4 +1,4 @@
-import { asXpsError, type XpsError } from '../errors.ts'
+import { asXpsError, XpsError } from '../errors.ts'
 import type { SourceHandlers, SourceSide } from './ends.ts'
 import { type BodyLike, sourceHandlersOf } from './from.ts'
 import { hostFault } from './host-fault.ts'
@@ -21,7 +21,7 @@ export class PipeSource {
 
   /** Makes a source of a Node stream, a web stream, bytes, a text, or anything that can be iterated over for bytes. */
   static from(body: BodyLike): PipeSource {
-    return new PipeSource(sourceHandlersOf(body))
+    return new this(sourceHandlersOf(body))
   }
 
   /** Attached to a pipe that takes bytes, or still delivers what it took. */
@@ -73,6 +73,7 @@ export class PipeSource {
 
   /** @internal The pipe's side of attaching; what was said before is said again to the new pipe. */
   attach(pipe: SourceSide): void {
+    if (this.#state === 'closed') throw new XpsError('XPS_CLOSED', 'the source has been in a pipe that is over')
     this.#pipe = pipe
     if (this.#state === 'ended') pipe.sourceEnded(this.#error)
   }

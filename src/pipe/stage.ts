@@ -2,6 +2,8 @@ import { Duplex } from 'node:stream'
 import type { XpsError } from '../errors.ts'
 import { invalidOption } from '../options.ts'
 import { hostFault } from './host-fault.ts'
+import { type BodyLike, sourceHandlersOf } from './from.ts'
+import type { WritableLike } from './into.ts'
 import { PipeSink } from './sink.ts'
 import { PipeSource } from './source.ts'
 
@@ -27,12 +29,27 @@ export type Stage =
 /** Opens a stage for one pipe. */
 export function openStage(stage: Stage): StageEnds {
   if (typeof stage === 'function') return functionStage(stage)
+  if (typeof stage !== 'object' || stage === null) throw invalidOption('pipe.through', stage, stageShape)
   if ('open' in stage) return stage.open()
-  if (stage instanceof Duplex) return { sink: PipeSink.from(stage), source: PipeSource.from(stage) }
-  if ('readable' in stage && 'writable' in stage) {
-    return { sink: PipeSink.from(stage.writable), source: PipeSource.from(stage.readable) }
-  }
-  throw invalidOption('pipe.through', stage, 'made of functions, transform streams or stages')
+  if (stage instanceof Duplex) return streamStage(stage, stage)
+  if ('readable' in stage && 'writable' in stage) return streamStage(stage.writable, stage.readable)
+  throw invalidOption('pipe.through', stage, stageShape)
+}
+
+const stageShape = 'made of functions, transform streams or stages'
+
+function streamStage(writable: WritableLike, readable: BodyLike): StageEnds {
+  const sink = PipeSink.from(writable)
+  const handlers = sourceHandlersOf(readable)
+  const source = new PipeSource({
+    ...handlers,
+    close(error, end) {
+      // Before the stream is destroyed, which would tell of it in its own words.
+      sink.close(error)
+      handlers.close?.(error, end)
+    },
+  })
+  return { sink, source }
 }
 
 function functionStage(change: ChunkFunction): StageEnds {

@@ -39,6 +39,7 @@ export function toReadable(source: PipeSource): Readable {
 export function toWritable(sink: PipeSink): Writable {
   let rest: Uint8Array | undefined
   let done: ((error?: Error | null) => void) | undefined
+  let ending = false
   const proceed = (): void => {
     if (rest !== undefined) {
       const taken = source.write(rest)
@@ -52,11 +53,13 @@ export function toWritable(sink: PipeSink): Writable {
   const source: PipeSource = new PipeSource({
     pull: proceed,
     close(error) {
-      if (error !== undefined) writable.destroy(error)
-      else if (done === undefined && !writable.writableEnded) writable.destroy()
       const finished = done
       done = undefined
-      finished?.(error ?? null)
+      if (ending && error === undefined) return finished?.()
+      // A write that is under way has failed; without one, the stream just takes no more.
+      const reason = error ?? new XpsError('XPS_CLOSED', 'the sink takes no more')
+      if (finished !== undefined) finished(reason)
+      else writable.destroy(error)
     },
   })
   const writable = new Writable({
@@ -66,6 +69,7 @@ export function toWritable(sink: PipeSink): Writable {
       proceed()
     },
     final(callback) {
+      ending = true
       done = callback
       source.end()
       if (!source.active) proceed()

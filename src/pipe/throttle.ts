@@ -1,6 +1,6 @@
 import { type Alarm, type Clock, systemClock } from '../clock.ts'
 import type { XpsError } from '../errors.ts'
-import { bytesOption, durationOption } from '../options.ts'
+import { bytesOption, durationOption, knownOptions } from '../options.ts'
 import { HandOverSink, HandOverSource } from './hand-over.ts'
 import type { StageEnds } from './stage.ts'
 
@@ -22,6 +22,7 @@ export interface ThrottleOptions {
  */
 export function throttle(rate: number | string, options: ThrottleOptions = {}): { open(): StageEnds } {
   const perSecond = bytesOption('throttle.rate', typeof rate === 'string' ? rate.replace(/\s*\/\s*s$/, '') : rate)
+  knownOptions('throttle options', options, ['burst', 'clock'])
   const burst = durationOption('throttle.burst', options.burst, 100)
   const clock = options.clock ?? systemClock
   return {
@@ -86,7 +87,7 @@ class ThrottleSink extends HandOverSink {
       this.#wake()
       // Otherwise the pipe behind is still busy, and its pull will come.
       if (this.next.flushed) super.pulled()
-    })
+    }, true)
   }
 
   #wake(): void {

@@ -91,7 +91,7 @@ describe('Lifetime', () => {
       const thing = new Thing('thing')
       thing.open()
       thing.done()
-      thing.done(new XpsError('XPS_LIMIT', 'late'))
+      thing.done(new XpsError('XPS_REFUSED', 'late'))
       thing.abort(new Error('later'))
       await thing.close()
       expect(thing.open()).toBe(false)
@@ -158,12 +158,12 @@ describe('Lifetime', () => {
     it('abort() ends the work once, for the first reason', () => {
       const first = new XpsError('XPS_TIMEOUT', 'first')
       const thing = new Thing('thing', {
-        abort: (_error, it) => it.abort(new XpsError('XPS_LIMIT', 'from within')),
+        abort: (_error, it) => it.abort(new XpsError('XPS_REFUSED', 'from within')),
       })
       thing.open()
       thing.wait()
       thing.abort(first)
-      thing.abort(new XpsError('XPS_LIMIT', 'second'))
+      thing.abort(new XpsError('XPS_REFUSED', 'second'))
       thing.go()
       expect(thing.error).toBe(first)
       expect(thing.log).toEqual(['thing aborts', 'thing closed XPS_TIMEOUT'])
@@ -353,15 +353,15 @@ describe('Lifetime', () => {
 
     it('aborts them, for the same reason, after itself and before it is closed', () => {
       const { parent, child, log } = family()
-      const error = new XpsError('XPS_LIMIT', 'too many')
+      const error = new XpsError('XPS_REFUSED', 'too many')
       parent.abort(error)
       expect(child.error).toBe(error)
       expect(log).toEqual([
         'parent aborts',
         'child aborts',
-        'child closed XPS_LIMIT',
+        'child closed XPS_REFUSED',
         'parent sees child close',
-        'parent closed XPS_LIMIT',
+        'parent closed XPS_REFUSED',
       ])
     })
 
@@ -456,7 +456,7 @@ describe('Lifetime', () => {
     it('shares its end with a child that joins after it was aborted', () => {
       const thing = new Thing('thing')
       thing.wait()
-      const error = new XpsError('XPS_LIMIT', 'too many')
+      const error = new XpsError('XPS_REFUSED', 'too many')
       thing.abort(error)
       const late = new Thing('late', busy)
       thing.take(late)
@@ -697,7 +697,7 @@ describe('Lifetime', () => {
       bottom.complain(cause)
       expect(top.faults).toHaveLength(1)
       expect(top.faults[0]).toMatchObject({ code: 'XPS_FAULT', cause })
-      const own = new XpsError('XPS_LIMIT', 'as it is')
+      const own = new XpsError('XPS_REFUSED', 'as it is')
       bottom.complain(own)
       expect(top.faults[1]).toBe(own)
     })

@@ -66,7 +66,7 @@ core.on('session', (session, listener) => console.log(session.id, listener.port)
 core.on('sesion', () => {})
 const pipe: Pipe = new Pipe(PipeSource.from('x'), new PipeSink({ write() {} }))
 const error = await pipe.closed
-if (isXpsError(error, 'XPS_LIMIT')) console.log(error.code)
+if (isXpsError(error, 'XPS_REFUSED')) console.log(error.code)
 sessionContract({ protocol, exchange: async (client) => void (await client.write('x')) })
 const { client } = inMemory(protocol)
 client.end('typescript')
