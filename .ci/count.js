@@ -32,6 +32,6 @@ if (report !== undefined) {
     }
   }
   if (passed + failed === 0) fail('FAILED: no tests ran')
-  if (exitCode !== '0' && failed === 0) fail(`FAILED: every test passed, but vitest's exit code is ${exitCode}, see above`)
+  if (exitCode !== '0' && failed === 0) fail(`FAILED: all passed, but vitest's exit code is ${exitCode}, see above`)
 }
 console.log(`${passed} ${failed}`)

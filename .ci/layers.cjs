@@ -26,7 +26,7 @@ const rooms = {
 const withPackages = ['core', 'http', 'state', 'soap', 'testing']
 
 // The files that touch a socket, a server or an address.
-const withNet = ['connection', 'listener', 'upstream', 'address', 'memory-socket']
+const withNet = ['connection', 'listener', 'upstream', 'address', 'limits', 'memory-socket']
 
 // A room is a folder, or one file: src/core/…, src/errors.ts.
 const pathOf = (names) => `^src/(${names.join('|')})(/|[.]ts$)`

@@ -51,7 +51,11 @@ async function run(chosen) {
     if (options.quick) continue
     const { name, line, how } = benchmark
     const date = new Date().toISOString().slice(0, 10)
-    await writeReport({ name, line, how, rounds, date, machine: machine(), versions: versions(), figures, table, bars })
+    const circumstances = { rounds, date, machine: machine(), versions: versions() }
+    writeReport(
+      { name, line, how, ...circumstances, figures, table, bars },
+      benchmarks.map((one) => one.name),
+    )
   }
   console.log(options.quick ? 'Nothing was written: these rounds were quick ones.' : 'Written to docs/benchmarks.md.')
   if (options.strict && !reached) process.exitCode = 1

@@ -79,12 +79,7 @@ export function isXpsError(value: unknown, code?: ErrorCode): value is XpsError 
 }
 
 /** Returns an {@link XpsError} as it is, and anything else as the cause of a new one. */
-export function asXpsError(
-  value: unknown,
-  code: ErrorCode,
-  message: string,
-  options: XpsErrorOptions = {},
-): XpsError {
+export function asXpsError(value: unknown, code: ErrorCode, message: string, options: XpsErrorOptions = {}): XpsError {
   if (value instanceof XpsError) return value
   const reason = reasonOf(value)
   return new XpsError(code, reason === '' ? message : `${message}: ${reason}`, {

@@ -1,4 +1,16 @@
 // The classes that a program composes.
+
+export { type Alarm, type Clock, systemClock } from './clock.ts'
+export { type Address, formatAddress, parseAddress } from './core/address.ts'
+export { ClientSession, type ClientSessionEvents, type Protocol } from './core/client-session.ts'
+export type { CloseOptions } from './core/close-by.ts'
+export {
+  Connection,
+  type ConnectionEvents,
+  type ConnectionOptions,
+  type ConnectionOwner,
+  type Entrance,
+} from './core/connection.ts'
 export {
   Core,
   type CoreEvents,
@@ -7,28 +19,11 @@ export {
   type ListenOptions,
   type ListenWhere,
 } from './core/core.ts'
-export { type ListenAddress, Listener, type ListenerEvents, type ListenerOptions } from './core/listener.ts'
-export {
-  Connection,
-  type ConnectionEvents,
-  type ConnectionOptions,
-  type ConnectionOwner,
-  type Entrance,
-} from './core/connection.ts'
-export { ClientSession, type ClientSessionEvents, type Protocol } from './core/client-session.ts'
 export { Deadlines } from './core/deadlines.ts'
-export { relay, Session, type SessionEvents, type SessionOptions } from './core/session.ts'
-export { Upstream, type UpstreamOptions, type UpstreamTarget } from './core/upstream.ts'
-export type { CloseOptions } from './core/close-by.ts'
-export { type Address, formatAddress, parseAddress } from './core/address.ts'
-
 // How many are taken, how long things may take, and what was counted.
 export type { LimitOptions } from './core/limits.ts'
-export type { RuleOptions } from './core/rules.ts'
-export type { Histogram, RefusalReason, Stats } from './core/stats.ts'
-export { defaultTimeouts, type TimeoutOptions, type Timeouts } from './core/timeouts.ts'
-export type { Zombie, ZombieReason } from './core/watch.ts'
-
+export { type ListenAddress, Listener, type ListenerEvents, type ListenerOptions } from './core/listener.ts'
+export { Living } from './core/living.ts'
 // Where bytes go.
 export {
   type FileRoute,
@@ -39,30 +34,32 @@ export {
   type RouteStages,
   type UpstreamRoute,
 } from './core/router.ts'
-
-// Pipes, what may stand at their ends and what in them.
-export { defaultPipeLimit, Pipe, type PipeAccount, type PipeOptions } from './pipe/pipe.ts'
-export { PipeSource } from './pipe/source.ts'
-export { PipeSink } from './pipe/sink.ts'
-export { FileSource, type FileSourceOptions } from './pipe/file-source.ts'
-export type { BodyLike } from './pipe/from.ts'
-export type { WritableLike } from './pipe/into.ts'
-export type { SinkEnd, SinkHandlers, SourceEnd, SourceHandlers } from './pipe/ends.ts'
-export { type ChunkFunction, openStage, type Stage, type StageEnds } from './pipe/stage.ts'
-export { throttle, type ThrottleOptions } from './pipe/throttle.ts'
-export { toReadable, toReadableStream, toWritable, toWritableStream } from './pipe/streams.ts'
-
-// What all that lives has in common, and what goes wrong.
-export { Lifetime, type Phase } from './lifetime/lifetime.ts'
-export type { Owned } from './lifetime/owned.ts'
-export { Living } from './core/living.ts'
+export type { RuleOptions } from './core/rules.ts'
+export { relay, Session, type SessionEvents, type SessionOptions } from './core/session.ts'
+export type { Histogram, RefusalReason, Stats } from './core/stats.ts'
+export { defaultTimeouts, type TimeoutOptions, type Timeouts } from './core/timeouts.ts'
+export { Upstream, type UpstreamOptions, type UpstreamTarget } from './core/upstream.ts'
+export type { Zombie, ZombieReason } from './core/watch.ts'
 export {
   type ErrorCode,
-  errorCodes,
   type ErrorOrigin,
+  errorCodes,
   isXpsError,
   type TimeoutReason,
   XpsError,
   type XpsErrorOptions,
 } from './errors.ts'
-export { type Alarm, type Clock, systemClock } from './clock.ts'
+// What all that lives has in common, and what goes wrong.
+export { Lifetime, type Phase } from './lifetime/lifetime.ts'
+export type { Owned } from './lifetime/owned.ts'
+export type { SinkEnd, SinkHandlers, SourceEnd, SourceHandlers } from './pipe/ends.ts'
+export { FileSource, type FileSourceOptions } from './pipe/file-source.ts'
+export type { BodyLike } from './pipe/from.ts'
+export type { WritableLike } from './pipe/into.ts'
+// Pipes, what may stand at their ends and what in them.
+export { defaultPipeLimit, Pipe, type PipeAccount, type PipeOptions } from './pipe/pipe.ts'
+export { PipeSink } from './pipe/sink.ts'
+export { PipeSource } from './pipe/source.ts'
+export { type ChunkFunction, openStage, type Stage, type StageEnds } from './pipe/stage.ts'
+export { toReadable, toReadableStream, toWritable, toWritableStream } from './pipe/streams.ts'
+export { type ThrottleOptions, throttle } from './pipe/throttle.ts'

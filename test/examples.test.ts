@@ -116,6 +116,24 @@ const claims: Record<string, () => Promise<void>> = {
     expect(await example.stop()).toBe(0)
   },
 
+  async 'load-shedding.js'() {
+    await using example = new Example('load-shedding.js', 0)
+    const port = await example.port()
+    const served = [await dial(port), await dial(port)]
+    for (const client of served) {
+      await client.write('hello')
+      expect(await client.read(5)).toBe('hello')
+    }
+    const more = [await dial(port), await dial(port), await dial(port), await dial(port)]
+    await example.printed(/2 served, 2 waiting, refused so far: .*"queue-full":2/)
+    await example.printed(/0 waiting, refused so far: .*"queue-timeout":2/)
+    for (const client of [...more, ...served]) client.end()
+    for (const client of more) expect(await client.text()).toBe('')
+    for (const client of served) expect(await client.text()).toBe('')
+    await example.printed(/0 served/)
+    expect(await example.stop()).toBe(0)
+  },
+
   async 'own-protocol.js'() {
     await using example = new Example('own-protocol.js', 0)
     const client = await dial(await example.port())

@@ -13,10 +13,10 @@ export function figuresTable(figures) {
     head: ['Figure', 'measured', 'half of the rounds', 'target', 'reached'],
     rows: figures.map((figure) => {
       const { low, high, unit, most } = figure
-      const target = `≤ ${round(most)}${unit}`
+      const target = `≤ ${most < 10 ? most.toFixed(2) : most}${unit}`
       if (figure.missing !== undefined) return [figure.figure, figure.missing, '', target, '']
-      const spread = low === undefined ? '' : `${round(low)} to ${round(high)}`
-      return [figure.figure, `${round(figure.median)}${unit}`, spread, target, missed(figure) ? '**no**' : 'yes']
+      const spread = low === undefined ? '' : `${round(low, unit)} to ${round(high, unit)}`
+      return [figure.figure, `${round(figure.median, unit)}${unit}`, spread, target, missed(figure) ? '**no**' : 'yes']
     }),
   }
 }
@@ -33,6 +33,7 @@ function align(cell, width, column) {
   return column === 0 ? cell.padEnd(width) : cell.padStart(width)
 }
 
-function round(value) {
+function round(value, unit) {
+  if (unit === '×') return value.toFixed(3)
   return value < 10 ? value.toFixed(2) : value.toFixed(0)
 }

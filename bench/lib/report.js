@@ -6,10 +6,9 @@ import { figuresTable, formatTable } from './figures.js'
 const docs = new URL('../../docs/', import.meta.url)
 const folder = new URL('benchmarks/', docs)
 const resultsFile = new URL('results.json', folder)
-const order = ['relay', 'connections', 'idle', 'stalled', 'gigabyte']
 
-/** Puts the results of one benchmark in the place of its last ones. */
-export async function writeReport(result) {
+/** Puts the results of one benchmark in the place of its last ones; the names of all tell in which order they stand. */
+export function writeReport(result, order) {
   mkdirSync(folder, { recursive: true })
   const results = { ...readResults(), [result.name]: result }
   writeFileSync(resultsFile, `${JSON.stringify(results, null, 2)}\n`)

@@ -28,7 +28,13 @@ export function parseServeOptions(args: string[]): ServeOptions {
   for (const text of values.upstream ?? []) {
     const { where, target } = split('--upstream', text)
     const options = connectTimeout === undefined ? {} : { connectTimeout }
-    const upstream = usage(() => new Upstream(usage(() => parseAddress('--upstream', target)), options))
+    const upstream = usage(
+      () =>
+        new Upstream(
+          usage(() => parseAddress('--upstream', target)),
+          options,
+        ),
+    )
     wanted.push({ where, route: { upstream }, text: `${show(where)} → ${upstream.address}` })
   }
   for (const text of values.file ?? []) {

@@ -9,7 +9,8 @@ export type Address = { host: string; port: number } | { path: string }
  * path. Where `host` is given, a port alone will do. Throws `XPS_INVALID_OPTION` with `name` in it.
  */
 export function parseAddress(name: string, text: string, host?: string): Address {
-  const expected = host === undefined ? "an address such as '127.0.0.1:3000' or 'unix:/path'" : "a 'port' or 'host:port'"
+  const expected =
+    host === undefined ? "an address such as '127.0.0.1:3000' or 'unix:/path'" : "a 'port' or 'host:port'"
   if (text.startsWith('unix:') && text.length > 5) return { path: text.slice(5) }
   if (text.startsWith('/')) return { path: text }
   const match = /^(?:(\[[^\]]+\]|[^:[\]/\s]+):)?(\d{1,5})$/.exec(text)

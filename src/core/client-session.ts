@@ -145,7 +145,11 @@ export abstract class ClientSession<
       this.#pipeOver(self, error)
     }
     const account = this.client.account
-    const pipe = new Pipe(undefined, undefined, account === undefined ? { ...options, onClose } : { ...options, account, onClose })
+    const pipe = new Pipe(
+      undefined,
+      undefined,
+      account === undefined ? { ...options, onClose } : { ...options, account, onClose },
+    )
     this.#pipes.push(pipe)
     pipe.attachSource(source)
     if (!over) pipe.attachSink(sink)

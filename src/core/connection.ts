@@ -262,9 +262,7 @@ export class Connection extends Living<ConnectionEvents> {
       port: 'port' in target ? target.port : 0,
       allowHalfOpen: true,
       noDelay,
-      onread: sharesSlabs
-        ? { buffer: () => this.#point(), callback: (count: number) => this.#read(count) }
-        : undefined,
+      onread: sharesSlabs ? { buffer: () => this.#point(), callback: (count: number) => this.#read(count) } : undefined,
     }
     // `path` must not be there at all for a host and port.
     return connect(('path' in target ? { ...options, path: target.path } : options) as TcpNetConnectOpts)

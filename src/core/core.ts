@@ -6,7 +6,7 @@ import { bytesOption, durationOption, invalidOption, knownOptions } from '../opt
 import { Admission } from './admission.ts'
 import type { ClientSession, Protocol } from './client-session.ts'
 import { type CloseOptions, closeBy } from './close-by.ts'
-import { type ListenAddress, Listener, listenerNames, type ListenerOptions, type ListenerScope } from './listener.ts'
+import { type ListenAddress, Listener, type ListenerOptions, type ListenerScope, listenerNames } from './listener.ts'
 import { Living } from './living.ts'
 import { log } from './log.ts'
 import type { Route, Router } from './router.ts'
@@ -272,4 +272,4 @@ function zombieInterval(options: CorePatch): number {
 }
 
 /** Where to listen, with the options in the same object if that reads better. */
-export type ListenWhere = number | ((({ port: number; host?: string } | { path: string }) & ListenOptions))
+export type ListenWhere = number | (({ port: number; host?: string } | { path: string }) & ListenOptions)

@@ -336,7 +336,14 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
 function ignore(): void {}
 
 /** The names of the options, for checks of what is given. */
-export const listenerNames: readonly string[] = ['protocol', 'backlog', 'noDelay', 'lingerTimeout', 'clock', ...ruleNames]
+export const listenerNames: readonly string[] = [
+  'protocol',
+  'backlog',
+  'noDelay',
+  'lingerTimeout',
+  'clock',
+  ...ruleNames,
+]
 
 function explain(cause: Error): string {
   const code = systemCode(cause)

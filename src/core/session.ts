@@ -1,7 +1,7 @@
 import { asXpsError, XpsError } from '../errors.ts'
-import { bytesOption, knownOptions } from '../options.ts'
-import { isPromiseLike } from '../lifetime/owned.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
+import { isPromiseLike } from '../lifetime/owned.ts'
+import { bytesOption, knownOptions } from '../options.ts'
 import type { FileSource } from '../pipe/file-source.ts'
 import { HandOverSink, HandOverSource } from '../pipe/hand-over.ts'
 import type { PipeOptions } from '../pipe/pipe.ts'
@@ -226,6 +226,7 @@ export function relay(options: SessionOptions): Protocol {
   knownOptions('relay options', options, ['route', 'pipeLimit'])
   if (options.pipeLimit !== undefined) bytesOption('pipeLimit', options.pipeLimit)
   const { route } = options
-  const prepared = route === undefined || typeof route === 'function' ? options : { ...options, route: prepareRoute(route) }
+  const prepared =
+    route === undefined || typeof route === 'function' ? options : { ...options, route: prepareRoute(route) }
   return (client) => new Session(client, prepared)
 }

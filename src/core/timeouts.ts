@@ -43,6 +43,7 @@ export const defaultTimeouts: Timeouts = {
 export function withTimeouts(base: Timeouts, given: TimeoutOptions): Timeouts {
   if (!timeoutNames.some((name) => given[name] !== undefined)) return base
   const merged: Record<string, number> = {}
-  for (const name of timeoutNames) merged[name] = durationOption(name, given[name], base[name], name !== 'connectTimeout')
+  for (const name of timeoutNames)
+    merged[name] = durationOption(name, given[name], base[name], name !== 'connectTimeout')
   return merged as unknown as Timeouts
 }

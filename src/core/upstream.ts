@@ -48,7 +48,9 @@ export class Upstream {
     const targets = Array.isArray(target) ? (target as readonly UpstreamTarget[]) : [target as UpstreamTarget]
     if (targets.length === 0) throw invalidOption('upstream', target, 'at least one address')
     this.#targets = targets.map(dialTarget)
-    this.address = this.#targets.map((one) => (typeof one === 'function' ? 'in-process' : formatAddress(one))).join(', ')
+    this.address = this.#targets
+      .map((one) => (typeof one === 'function' ? 'in-process' : formatAddress(one)))
+      .join(', ')
     this.#options = options
     this.#connectTimeout =
       options.connectTimeout === undefined

@@ -21,7 +21,7 @@ const moves: Record<Phase, readonly Phase[]> = {
  *
  * - `close()` lets the work finish, `abort()` does not; both may be called at any time and any number of times.
  * - A lifetime is closed only after all its children are and what it {@link own}s is disposed of.
- * - Its end is told once and last: to the kind itself (`onClosed`), then to its parent, then through {@link closed}.
+ * - Its end is told once and last: to its parent, to the kind itself (`onClosed`), then through {@link closed}.
  *
  * A kind supplies verbs: `onDrain` (finish the work, then call `finish()`), `onAbort` (let go now), `onClosed`.
  */
@@ -182,6 +182,7 @@ export abstract class Lifetime {
   /** Closes the children; the work is over when the last of them has closed. */
   protected finishWithChildren(): void {
     this.#overWhenEmpty = true
+    this.#enter('draining')
     this.hold()
     for (const child of this.children()) child.#drain()
     this.release()
@@ -266,17 +267,19 @@ export abstract class Lifetime {
   #end(): void {
     this.#enter('closed')
     const parent = this.#parent
-    if (parent !== undefined) parent.#remove(this)
+    // The parent first, so that whoever is told finds its numbers as they are now; but it must not end before.
+    if (parent !== undefined) {
+      parent.#holds++
+      parent.#remove(this)
+      parent.onChildClosed(this)
+    }
     try {
       this.onClosed(this.#error)
     } catch (error) {
       this.fault(error)
     }
     this.#tell?.(this.#error)
-    if (parent !== undefined) {
-      parent.onChildClosed(this)
-      parent.#settle()
-    }
+    parent?.release()
   }
 
   #waitFor(disposal: PromiseLike<unknown> | undefined): void {

@@ -71,7 +71,8 @@ function readNodeStream(readable: Readable): SourceHandlers {
         readable.once('end', () => ended())
         // A stream that is destroyed without an error and without its end has lost bytes.
         readable.once('close', () => {
-          if (!readable.readableEnded) ended(failure ?? new XpsError('XPS_STREAM', 'readable stream closed before its end'))
+          if (!readable.readableEnded)
+            ended(failure ?? new XpsError('XPS_STREAM', 'readable stream closed before its end'))
         })
         if (readable.readableEnded) return end.end()
         if (readable.destroyed) return end.end(failure ?? new XpsError('XPS_STREAM', 'readable stream is destroyed'))

@@ -215,7 +215,8 @@ export class Pipe {
     if (this.#over) return
     const lost = this.#queue?.length ?? 0
     const reason =
-      error ?? (lost > 0 ? new XpsError('XPS_TRUNCATED', `the sink closed, ${lost} bytes were not delivered`) : undefined)
+      error ??
+      (lost > 0 ? new XpsError('XPS_TRUNCATED', `the sink closed, ${lost} bytes were not delivered`) : undefined)
     const { source } = this.#end(reason)
     source?.over(reason)
     this.#close()

@@ -1,8 +1,8 @@
 import { Duplex } from 'node:stream'
 import type { XpsError } from '../errors.ts'
 import { invalidOption } from '../options.ts'
-import { hostFault } from './host-fault.ts'
 import { type BodyLike, sourceHandlersOf } from './from.ts'
+import { hostFault } from './host-fault.ts'
 import type { WritableLike } from './into.ts'
 import { PipeSink } from './sink.ts'
 import { PipeSource } from './source.ts'
@@ -91,4 +91,3 @@ function functionStage(change: ChunkFunction): StageEnds {
   sink.ready = false
   return { sink, source }
 }
-

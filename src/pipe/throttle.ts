@@ -83,11 +83,15 @@ class ThrottleSink extends HandOverSink {
   #sleep(bytes: number): void {
     this.ready = false
     const wait = Math.max(1, Math.ceil((bytes - this.#allowance) / this.#rate))
-    this.#alarm = this.#clock.after(wait, () => {
-      this.#wake()
-      // Otherwise the pipe behind is still busy, and its pull will come.
-      if (this.next.flushed) super.pulled()
-    }, true)
+    this.#alarm = this.#clock.after(
+      wait,
+      () => {
+        this.#wake()
+        // Otherwise the pipe behind is still busy, and its pull will come.
+        if (this.next.flushed) super.pulled()
+      },
+      true,
+    )
   }
 
   #wake(): void {

@@ -32,4 +32,3 @@ export function inMemory<S extends ClientSession>(
   session.open()
   return { client: new TestPeer(far), session, connection }
 }
-

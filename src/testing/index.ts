@@ -1,5 +1,5 @@
 export { FakeUpstream } from './fake-upstream.ts'
 export { type InMemory, inMemory, memoryConnections } from './in-memory.ts'
 export { ManualClock } from './manual-clock.ts'
-export { type Claim, sessionContract, type SessionKind } from './session-contract.ts'
+export { type Claim, type SessionKind, sessionContract } from './session-contract.ts'
 export { TestPeer } from './test-peer.ts'

@@ -1,4 +1,4 @@
-import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -18,7 +18,17 @@ describe('xps serve', () => {
   it('relays and sends files, prints one line per listener, and ends with 0 on SIGTERM', async () => {
     await using upstream = await TestServer.start((peer) => void peer.end('from upstream'))
     await using cli = new Cli(
-      ['serve', '--upstream', `127.0.0.1:0=${upstream.address}`, '--file', '[::1]:0=public/sample.txt', '--file', `127.0.0.1:0=sample.txt`, '--root', 'public'],
+      [
+        'serve',
+        '--upstream',
+        `127.0.0.1:0=${upstream.address}`,
+        '--file',
+        '[::1]:0=public/sample.txt',
+        '--file',
+        `127.0.0.1:0=sample.txt`,
+        '--root',
+        'public',
+      ],
       folder,
     )
     expect(await cli.exited).toBe(1) // public/public/sample.txt is none: with a root, paths are within it.
@@ -92,12 +102,32 @@ describe('xps serve', () => {
     ['nothing to serve', ['serve'], 'nothing to serve: give --upstream or --file'],
     ['an unknown option', ['serve', '--upstreem', '1=a:1'], "Unknown option '--upstreem'"],
     ['an unknown command', ['sevre'], "unknown command 'sevre'"],
-    ['a mapping without =', ['serve', '--upstream', '8001'], "--upstream must be LISTEN=TARGET, such as 8001=127.0.0.1:3000, got '8001'"],
-    ['a port out of range', ['serve', '--upstream', '70000=a:1'], "LISTEN must be a 'port' or 'host:port', got '70000'"],
-    ['a bad target', ['serve', '--upstream', '8001=nowhere'], "--upstream must be an address such as '127.0.0.1:3000' or 'unix:/path', got 'nowhere'"],
+    [
+      'a mapping without =',
+      ['serve', '--upstream', '8001'],
+      "--upstream must be LISTEN=TARGET, such as 8001=127.0.0.1:3000, got '8001'",
+    ],
+    [
+      'a port out of range',
+      ['serve', '--upstream', '70000=a:1'],
+      "LISTEN must be a 'port' or 'host:port', got '70000'",
+    ],
+    [
+      'a bad target',
+      ['serve', '--upstream', '8001=nowhere'],
+      "--upstream must be an address such as '127.0.0.1:3000' or 'unix:/path', got 'nowhere'",
+    ],
     ['a port that is given twice', ['serve', '--file', '8001=a', '--file', '8001=b'], '*:8001 is given twice'],
-    ['a bad deadline', ['serve', '--file', '8001=a', '--deadline', 'soon'], "--deadline must be milliseconds from 1 to 86400000, got 'soon'"],
-    ['a bad connect timeout', ['serve', '--upstream', '8001=a:1', '--connect-timeout', '0'], '--connect-timeout must be milliseconds'],
+    [
+      'a bad deadline',
+      ['serve', '--file', '8001=a', '--deadline', 'soon'],
+      "--deadline must be milliseconds from 1 to 86400000, got 'soon'",
+    ],
+    [
+      'a bad connect timeout',
+      ['serve', '--upstream', '8001=a:1', '--connect-timeout', '0'],
+      '--connect-timeout must be milliseconds',
+    ],
   ])('says in one line what is wrong with %s, and ends with 2', async (_name, args, message) => {
     await using cli = new Cli(args)
     expect(await cli.exited).toBe(2)
@@ -120,7 +150,13 @@ describe('xps serve', () => {
   it('leaves nothing half-started when the second port is in use', async () => {
     await using taken = await TestServer.start()
     const free = await closedPort()
-    await using cli = new Cli(['serve', '--upstream', `127.0.0.1:${free}=${taken.address}`, '--upstream', `${taken.address}=${taken.address}`])
+    await using cli = new Cli([
+      'serve',
+      '--upstream',
+      `127.0.0.1:${free}=${taken.address}`,
+      '--upstream',
+      `${taken.address}=${taken.address}`,
+    ])
     expect(await cli.exited).toBe(1)
     expect(cli.stderr).toBe(`xps: cannot listen on ${taken.address}: the address is in use\n`)
     await expect(dial(free)).rejects.toMatchObject({ code: 'ECONNREFUSED' })

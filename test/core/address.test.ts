@@ -18,12 +18,24 @@ describe('parseAddress', () => {
     expect(() => parseAddress('address', '8001')).toThrow("address must be an address such as '127.0.0.1:3000'")
   })
 
-  it.each(['', ':', 'a', 'a:', ':80', 'a:65536', 'a:123456', 'a:-1', 'a:1.5', '::1:80', '[::1]', '[a]:80', 'a b:80', 'unix:'])(
-    "refuses '%s'",
-    (text) => {
-      expect(() => parseAddress('address', text)).toThrow(expect.objectContaining({ code: 'XPS_INVALID_OPTION' }))
-    },
-  )
+  it.each([
+    '',
+    ':',
+    'a',
+    'a:',
+    ':80',
+    'a:65536',
+    'a:123456',
+    'a:-1',
+    'a:1.5',
+    '::1:80',
+    '[::1]',
+    '[a]:80',
+    'a b:80',
+    'unix:',
+  ])("refuses '%s'", (text) => {
+    expect(() => parseAddress('address', text)).toThrow(expect.objectContaining({ code: 'XPS_INVALID_OPTION' }))
+  })
 })
 
 describe('formatAddress', () => {

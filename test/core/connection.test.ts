@@ -201,4 +201,3 @@ describe('Upstream', () => {
     expect(await connection.closed).toMatchObject({ code: 'XPS_CONNECT' })
   })
 })
-

@@ -49,7 +49,12 @@ describe('core.close()', () => {
   it('ends idle sessions at once and lets busy ones finish, and tells how many are left', async () => {
     await using upstream = await TestServer.start()
     const core = new Core()
-    const { port } = await core.listen({ port: 0, host: '127.0.0.1', lingerTimeout: 50, route: { upstream: upstream.address, lingerTimeout: 50 } })
+    const { port } = await core.listen({
+      port: 0,
+      host: '127.0.0.1',
+      lingerTimeout: 50,
+      route: { upstream: upstream.address, lingerTimeout: 50 },
+    })
     const silent = await dial(port)
     const silentPeer = await upstream.accept()
     const busy = await dial(port)
@@ -75,7 +80,12 @@ describe('core.close()', () => {
   it('ends a session that becomes idle while it drains', async () => {
     await using upstream = await TestServer.start()
     const core = new Core()
-    const { port } = await core.listen({ port: 0, host: '127.0.0.1', lingerTimeout: 50, route: { upstream: upstream.address, lingerTimeout: 50 } })
+    const { port } = await core.listen({
+      port: 0,
+      host: '127.0.0.1',
+      lingerTimeout: 50,
+      route: { upstream: upstream.address, lingerTimeout: 50 },
+    })
     const client = await dial(port)
     const peer = await upstream.accept()
     await client.write('a question')

@@ -10,7 +10,10 @@ import { dial, TestServer, withCore } from '../support/net.ts'
 describe('Listener', () => {
   it('works without a core', async () => {
     await using upstream = await TestServer.start((peer) => void peer.end('no core'))
-    const listener = new Listener({ port: 0, host: '127.0.0.1' }, { protocol: relay({ route: { upstream: upstream.address } }) })
+    const listener = new Listener(
+      { port: 0, host: '127.0.0.1' },
+      { protocol: relay({ route: { upstream: upstream.address } }) },
+    )
     await listener.open()
     expect(listener.address).toBe(`127.0.0.1:${listener.port}`)
     const client = await dial(listener.port)
@@ -21,7 +24,10 @@ describe('Listener', () => {
 
   it('tells of a session before any of its bytes move', async () => {
     await using upstream = await TestServer.start((peer) => void peer.end())
-    const listener = new Listener({ port: 0, host: '127.0.0.1' }, { protocol: relay({ route: { upstream: upstream.address } }) })
+    const listener = new Listener(
+      { port: 0, host: '127.0.0.1' },
+      { protocol: relay({ route: { upstream: upstream.address } }) },
+    )
     await listener.open()
     const seen = new Promise<[string, number, number]>((resolve) => {
       listener.on('session', (session) => resolve([session.phase, session.client.bytesIn, session.pipes.length]))
@@ -34,7 +40,10 @@ describe('Listener', () => {
 
   it('stops to listen at once when it is closed, and lets sessions finish', async () => {
     await using upstream = await TestServer.start()
-    const listener = new Listener({ port: 0, host: '127.0.0.1' }, { protocol: relay({ route: { upstream: upstream.address } }) })
+    const listener = new Listener(
+      { port: 0, host: '127.0.0.1' },
+      { protocol: relay({ route: { upstream: upstream.address } }) },
+    )
     await listener.open()
     const client = await dial(listener.port)
     const peer = await upstream.accept()
@@ -229,4 +238,3 @@ class EchoOnce extends Session {
     this.pipe(this.client.source, this.client.sink)
   }
 }
-

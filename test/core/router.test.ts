@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { portRouter, relay, type Route } from '../../src/index.ts'
+import { portRouter, type Route, relay } from '../../src/index.ts'
 import { FakeUpstream, inMemory } from '../../src/testing/index.ts'
 
 describe('portRouter', () => {

@@ -15,7 +15,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 /** The next session of a core. */
-function nextSession(core: { once(event: 'session', listener: (session: ClientSession) => void): unknown }): Promise<Session> {
+function nextSession(core: {
+  once(event: 'session', listener: (session: ClientSession) => void): unknown
+}): Promise<Session> {
   return new Promise((resolve) => core.once('session', (session) => resolve(session as Session)))
 }
 
@@ -206,7 +208,9 @@ describe('Session', () => {
   })
 
   it('refuses for the reason that its router gives', async () => {
-    const { client, session } = inMemory(relay({ route: async () => ({ refuse: 'not on a Sunday' }) }) as (c: Connection) => Session)
+    const { client, session } = inMemory(
+      relay({ route: async () => ({ refuse: 'not on a Sunday' }) }) as (c: Connection) => Session,
+    )
     expect(await client.bytes()).toHaveLength(0)
     client.end()
     expect(await session.closed).toMatchObject({ code: 'XPS_REFUSED', message: 'not on a Sunday' })

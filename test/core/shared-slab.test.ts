@@ -43,7 +43,11 @@ describe('The slab that upstream sockets share', () => {
         Array.from({ length: sessions }, (_, index) => download(port, index + 1, index % 3 === 0, random)),
       )
       digests.forEach((digest, index) => {
-        expect(digest).toBe(createHash('sha1').update(pattern(index + 1, 0, total)).digest('hex'))
+        expect(digest).toBe(
+          createHash('sha1')
+            .update(pattern(index + 1, 0, total))
+            .digest('hex'),
+        )
       })
     } finally {
       Slab.prototype.rescue = rescue

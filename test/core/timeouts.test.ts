@@ -143,7 +143,12 @@ describe('Timeouts', () => {
   })
 
   it('of 0 are none, and the session lives on', async () => {
-    await using it = await relayed({ firstByteTimeout: 0, tunnelIdleTimeout: 0, clientIdleTimeout: 0, upstreamIdleTimeout: 0 })
+    await using it = await relayed({
+      firstByteTimeout: 0,
+      tunnelIdleTimeout: 0,
+      clientIdleTimeout: 0,
+      upstreamIdleTimeout: 0,
+    })
     it.clock.advance(3 * 3_600_000)
     expect(await ended(it.session)).toBeUndefined()
     await it.client.write('still there')
@@ -153,7 +158,9 @@ describe('Timeouts', () => {
   it('work without a core, in memory', async () => {
     const clock = new ManualClock()
     const upstream = new FakeUpstream()
-    const { client, session } = inMemory(relay({ route: { upstream: upstream.target, firstByteTimeout: 500 } }), { clock })
+    const { client, session } = inMemory(relay({ route: { upstream: upstream.target, firstByteTimeout: 500 } }), {
+      clock,
+    })
     await upstream.accept()
     clock.advance(500)
     expect(await session.closed).toMatchObject({ code: 'XPS_TIMEOUT', reason: 'first-byte' })

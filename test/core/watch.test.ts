@@ -45,7 +45,13 @@ describe('The watch', () => {
       20_000,
     )
     expect(found.zombies).toHaveLength(1)
-    expect(found.zombies[0]).toMatchObject({ reason: 'silent', phase: 'open', bytesIn: 5, bytesOut: 5, upstream: undefined })
+    expect(found.zombies[0]).toMatchObject({
+      reason: 'silent',
+      phase: 'open',
+      bytesIn: 5,
+      bytesOut: 5,
+      upstream: undefined,
+    })
     expect(found.zombies[0]?.id).toMatch(/^session-\d+$/)
     expect(found.zombies[0]?.client).toMatch(/^127\.0\.0\.1:\d+$/)
     expect(found.zombies[0]?.age).toBeGreaterThanOrEqual(20_000)

@@ -46,6 +46,18 @@ describe('Lifetime', () => {
       expect(await closed).toBeUndefined()
     })
 
+    it('tells each phase once, when it has come to it', () => {
+      const thing = new Thing('thing', { drain: (it) => void it.phases.push(it.phase) })
+      thing.open()
+      void thing.close()
+      thing.abort()
+      thing.open()
+      expect(thing.phases).toEqual(['open', 'draining', 'draining', 'closed'])
+      const short = new Thing('short')
+      short.abort()
+      expect(short.phases).toEqual(['draining', 'closed'])
+    })
+
     it('closes at once when there is nothing to drain', () => {
       const thing = new Thing('thing')
       thing.open()
@@ -279,7 +291,7 @@ describe('Lifetime', () => {
       void child.closed.then(() => log.push('promise'))
       child.done()
       await settled()
-      expect(log).toEqual(['child closed', 'parent sees child close', 'promise'])
+      expect(log).toEqual(['parent sees child close', 'child closed', 'promise'])
       parent.done()
     })
 
@@ -291,6 +303,22 @@ describe('Lifetime', () => {
       thing.abort(new Error('because'))
       await settled()
       expect(thing.phase).toBe('closed')
+    })
+
+    it('resolves even if the parent fails to hear of it, which is a fault', async () => {
+      const { parent, child } = family({
+        takesFaults: true,
+        childClosed() {
+          throw new Error('cannot count')
+        },
+      })
+      const closed = child.closed
+      void parent.close()
+      expect(() => child.done()).not.toThrow()
+      expect(await Promise.race([closed.then(() => 'closed'), settled()])).toBe('closed')
+      expect(child.ends).toBe(1)
+      expect(parent.phase).toBe('closed')
+      expect(parent.faults.map((fault) => fault.message)).toEqual(['host code failed: cannot count'])
     })
 
     it('resolves even if the telling throws, which is a fault', async () => {
@@ -335,10 +363,10 @@ describe('Lifetime', () => {
       other.done()
       expect(parent.phase).toBe('closed')
       expect(log).toEqual([
-        'child closed',
         'parent sees child close',
-        'other closed',
+        'child closed',
         'parent sees other close',
+        'other closed',
         'parent closed',
       ])
     })
@@ -351,6 +379,46 @@ describe('Lifetime', () => {
       expect(parent.phase).toBe('closed')
     })
 
+    it('is over when the last of them has closed, if that is all it waits for', () => {
+      for (const empty of [true, false]) {
+        const parent = new Thing('parent', {
+          takesFaults: true,
+          closed(it) {
+            if (it.ends > 1) throw new Error('told again')
+          },
+        })
+        const child = new Thing('child', busy)
+        parent.open()
+        if (!empty) parent.take(child)
+        parent.doneWithChildren()
+        if (!empty) {
+          expect(child.phase).toBe('draining')
+          expect(parent.phase).toBe('draining')
+          child.done(new XpsError('XPS_RESET', 'its own affair'))
+        }
+        expect(parent.phase).toBe('closed')
+        expect(parent.error).toBeUndefined()
+        expect(parent.ends).toBe(1)
+      }
+    })
+
+    it('knows that it was aborted while it waited for them', async () => {
+      const { parent } = family()
+      const closed = parent.close()
+      parent.abort(new XpsError('XPS_TIMEOUT', 'too slow'))
+      expect(await closed).toMatchObject({ code: 'XPS_TIMEOUT' })
+    })
+
+    it('can be gone through without a list, newest first', () => {
+      const parent = new Thing('parent')
+      const [a, b, c] = ['a', 'b', 'c'].map((name) => new Thing(name)) as [Thing, Thing, Thing]
+      for (const child of [a, b, c]) parent.take(child)
+      b.abort()
+      expect(parent.firstChild).toBe(c)
+      expect(c.nextSibling).toBe(a)
+      expect(a.nextSibling).toBeUndefined()
+    })
+
     it('aborts them, for the same reason, after itself and before it is closed', () => {
       const { parent, child, log } = family()
       const error = new XpsError('XPS_REFUSED', 'too many')
@@ -359,8 +427,8 @@ describe('Lifetime', () => {
       expect(log).toEqual([
         'parent aborts',
         'child aborts',
-        'child closed XPS_REFUSED',
         'parent sees child close',
+        'child closed XPS_REFUSED',
         'parent closed XPS_REFUSED',
       ])
     })
@@ -383,7 +451,7 @@ describe('Lifetime', () => {
       const { parent, child, log } = family({ childClosed: (_child, it) => it.done() })
       child.done()
       expect(parent.phase).toBe('closed')
-      expect(log).toEqual(['child closed', 'parent sees child close', 'parent closed'])
+      expect(log).toEqual(['parent sees child close', 'child closed', 'parent closed'])
     })
 
     it('takes a child only once', () => {
@@ -413,7 +481,7 @@ describe('Lifetime', () => {
       parent.abort()
       expect(child.phase).toBe('open')
       child.done()
-      expect(log).toEqual(['parent aborts', 'parent closed XPS_ABORTED', 'child closed', 'heir sees child close'])
+      expect(log).toEqual(['parent aborts', 'parent closed XPS_ABORTED', 'heir sees child close', 'child closed'])
     })
 
     it('keeps the others in order when one in the middle moves away', () => {
@@ -534,8 +602,8 @@ describe('Lifetime', () => {
       await parent.closed
       parent.abort()
       expect(log).toEqual([
-        'child closed',
         'parent sees child close',
+        'child closed',
         'fourth',
         'third',
         'second',

@@ -1,5 +1,5 @@
 import type { XpsError } from '../../src/errors.ts'
-import { Lifetime } from '../../src/lifetime/lifetime.ts'
+import { Lifetime, type Phase } from '../../src/lifetime/lifetime.ts'
 
 /** What a kind of lifetime does when it is told to; everything else is the base's. */
 export interface ThingVerbs {
@@ -19,6 +19,7 @@ export class Thing extends Lifetime {
   readonly name: string
   readonly log: string[]
   readonly faults: XpsError[] = []
+  readonly phases: Phase[] = []
   /** How often its end was told. */
   ends = 0
   readonly #verbs: ThingVerbs
@@ -42,6 +43,10 @@ export class Thing extends Lifetime {
     this.finish(error)
   }
 
+  doneWithChildren(): void {
+    this.finishWithChildren()
+  }
+
   wait(): void {
     this.hold()
   }
@@ -52,6 +57,10 @@ export class Thing extends Lifetime {
 
   complain(error: unknown): void {
     this.fault(error)
+  }
+
+  protected override onPhase(phase: Phase): void {
+    this.phases.push(phase)
   }
 
   protected override onDrain(): void {
@@ -82,6 +91,8 @@ export class Thing extends Lifetime {
   protected override onFault(fault: XpsError): boolean {
     if (this.#verbs.takesFaults !== true) return false
     this.faults.push(fault)
+    // An end that is told again and again is to fail a test, not to hang it.
+    if (this.faults.length > 100) throw fault
     return true
   }
 }

@@ -79,10 +79,14 @@ describe('The package', () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'xps-consumer-'))
-    const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], { cwd: root })
+    const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
+      cwd: root,
+    })
     const [{ filename }] = JSON.parse(stdout)
     await writeFile(join(folder, 'package.json'), '{ "name": "consumer", "private": true }')
-    await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(folder, filename)], { cwd: folder })
+    await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(folder, filename)], {
+      cwd: folder,
+    })
   }, 60_000)
 
   afterAll(() => rm(folder, { recursive: true, force: true }))
@@ -111,8 +115,18 @@ describe('The package', () => {
   it('works in TypeScript, strictly, its declarations checked too', async () => {
     await writeFile(join(folder, 'consumer.mts'), ts)
     const types = join(root, 'node_modules', '@types')
-    const options = { module: 'nodenext', target: 'es2022', strict: true, outDir: 'out', typeRoots: [types], types: ['node'] }
-    await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['consumer.mts'] }))
+    const options = {
+      module: 'nodenext',
+      target: 'es2022',
+      strict: true,
+      outDir: 'out',
+      typeRoots: [types],
+      types: ['node'],
+    }
+    await writeFile(
+      join(folder, 'tsconfig.json'),
+      JSON.stringify({ compilerOptions: options, files: ['consumer.mts'] }),
+    )
     await run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', folder], { cwd: folder }).catch((error) => {
       throw new Error(error.stdout)
     })

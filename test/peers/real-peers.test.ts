@@ -52,7 +52,15 @@ describe('nc', () => {
 
 describe("Python's http.server behind the relay", () => {
   it('serves files of any size to curl, one connection after the other and many at once', async () => {
-    const upstream = await start('python3', (port) => ['-m', 'http.server', `${port}`, '--bind', '127.0.0.1', '--directory', folder])
+    const upstream = await start('python3', (port) => [
+      '-m',
+      'http.server',
+      `${port}`,
+      '--bind',
+      '127.0.0.1',
+      '--directory',
+      folder,
+    ])
     await using core = withCore()
     const { port } = await core.listen({ port: 0, host: '127.0.0.1', route: { upstream: `127.0.0.1:${upstream}` } })
     const big = await run('curl', ['-sf', `http://127.0.0.1:${port}/big.bin`])
@@ -92,7 +100,14 @@ describe('An http.Server of the same process, without a port, behind the relay',
     const url = `http://127.0.0.1:${port}`
     const twice = await run('curl', ['-sf', '-w', '%{num_connects} ', `${url}/one`, `${url}/two`])
     expect(twice.toString()).toBe('GET /one 0\n1 GET /two 0\n0 ')
-    const upload = await run('curl', ['-sf', '-H', 'Expect:', '--data-binary', `@${join(folder, 'big.bin')}`, `${url}/up`])
+    const upload = await run('curl', [
+      '-sf',
+      '-H',
+      'Expect:',
+      '--data-binary',
+      `@${join(folder, 'big.bin')}`,
+      `${url}/up`,
+    ])
     expect(upload.toString()).toBe('POST /up 5000000\n')
   })
 
@@ -115,10 +130,15 @@ describe('An http.Server of the same process, without a port, behind the relay',
 /** Runs a program to its end and resolves to its output; a missing program or a failure rejects with its name. */
 function run(command: string, args: readonly string[], input = ''): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const child = execFile(command, args, { encoding: 'buffer', maxBuffer: 64 * 1024 * 1024, timeout: 15_000 }, (error, stdout) => {
-      if (error === null) resolve(stdout)
-      else reject(new Error(`${command}: ${error.message} (is it installed?)`))
-    })
+    const child = execFile(
+      command,
+      args,
+      { encoding: 'buffer', maxBuffer: 64 * 1024 * 1024, timeout: 15_000 },
+      (error, stdout) => {
+        if (error === null) resolve(stdout)
+        else reject(new Error(`${command}: ${error.message} (is it installed?)`))
+      },
+    )
     child.stdin?.on('error', () => {})
     child.stdin?.end(input)
   })

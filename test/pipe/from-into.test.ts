@@ -300,7 +300,7 @@ describe('PipeSource.from', () => {
       const listeners = stream.listenerCount('error')
       stream.on('error', () => {})
       expect(listeners).toBeGreaterThan(0)
-      await new Promise((resolve) => stream.once('close', resolve))
+      await new Promise((resolve) => stream.once('close', () => resolve(undefined)))
       const to = new HandSink()
       const error = await new Pipe(source, to.sink).closed
       expect(error).toMatchObject({ code: 'XPS_STREAM', cause: { code: 'ENOENT' } })

@@ -96,7 +96,7 @@ export async function turns(count = 3): Promise<void> {
   for (; count > 0; count--) await new Promise<void>((resolve) => setImmediate(resolve))
 }
 
-/** What becomes of a promise that must not hang, within a few turns of the event loop; undefined if it is still pending. */
+/** What a promise resolves to within a few turns of the event loop; undefined if it is still pending, or rejected. */
 export async function soon<T>(promise: Promise<T>): Promise<{ value: T } | undefined> {
   let outcome: { value: T } | undefined
   promise.then(

@@ -390,6 +390,20 @@ describe('Pipe', () => {
       expect(await pipe.closed).toBeUndefined()
     })
 
+    it('says how many bytes were lost when the sink has had enough and some still waited', async () => {
+      const from = new HandSource()
+      const to = new HandSink()
+      to.busy = true
+      const pipe = new Pipe(from.source, to.sink)
+      from.source.write(pattern(10))
+      from.source.write(pattern(15))
+      from.source.end()
+      to.sink.close()
+      expect(from.closes).toMatchObject([{ code: 'XPS_TRUNCATED' }])
+      expect(from.closes[0]?.message).toContain('15 bytes were not delivered')
+      expect(await pipe.closed).toBe(from.closes[0])
+    })
+
     it('keeps the reason that a sink closed for: anything but an XpsError is the cause of one', () => {
       const from = new HandSource()
       const to = new HandSink()
@@ -652,6 +666,19 @@ describe('Pipe', () => {
       expect(to.ends).toEqual([undefined])
     })
 
+    it('takes another source after one that it had to refuse', () => {
+      const used = new HandSource()
+      new Pipe(used.source, new HandSink().sink)
+      used.source.end()
+      const from = new HandSource()
+      const to = new HandSink()
+      const pipe = new Pipe(undefined, to.sink)
+      expect(() => pipe.attachSource(used.source)).toThrow(expect.objectContaining({ code: 'XPS_CLOSED' }))
+      pipe.attachSource(from.source)
+      from.source.write(Buffer.from('x'))
+      expect(to.text).toBe('x')
+    })
+
     it('brings the end of a source that ended before it was attached', async () => {
       for (const error of [undefined, reset]) {
         const from = new HandSource()
@@ -773,6 +800,25 @@ describe('Pipe', () => {
       new Pipe(from.source, to.sink)
       from.source.write(Buffer.from('first'))
       expect(rounds).toBeLessThan(10)
+    })
+
+    it('asks a source again that found it not ready while its sink was given bytes', async () => {
+      const waiting: string[] = []
+      const send = (): void => {
+        while (waiting.length > 0 && from.source.ready) from.source.write(Buffer.from(waiting.shift() as string))
+      }
+      const from = new HandSource(send)
+      const to = new HandSink(() => {
+        if (to.chunks.length === 1) {
+          waiting.push(', then more')
+          send()
+        }
+        return undefined
+      })
+      new Pipe(from.source, to.sink)
+      from.source.write(Buffer.from('first'))
+      await turns()
+      expect(to.text).toBe('first, then more')
     })
 
     it('ends after a chunk during which the source ended', () => {
