@@ -92,10 +92,6 @@ let lastNumber = 0
  * what was written, and waits a little for the peer's; `abort()` does neither.
  */
 export class Connection extends Living<ConnectionEvents> {
-  /** What the peer sends. */
-  readonly source: PipeSource
-  /** What the peer gets. */
-  readonly sink: PipeSink
   readonly side: 'client' | 'upstream'
   /** The listener that accepted it. */
   readonly entrance: Entrance | undefined
@@ -142,10 +138,8 @@ export class Connection extends Living<ConnectionEvents> {
     this.since = clock.now()
     this.#lingerTimeout = durationOption('lingerTimeout', options.lingerTimeout, defaultLingerTimeout)
     this.#address = options.address
-    this.#source = new SocketSource({ resume: () => this.#resume(), unread: () => this.#unread() })
-    this.#sink = new SocketSink(socket as Duplex, () => this.#time())
-    this.source = this.#source
-    this.sink = this.#sink
+    this.#source = new SocketSource(this)
+    this.#sink = new SocketSink(this, socket as Duplex)
     // The socket's own end is told later than anything else.
     this.hold()
     if (socket !== undefined) {
@@ -163,6 +157,16 @@ export class Connection extends Living<ConnectionEvents> {
     connection.#alarm = connection.clock.after(options.connectTimeout, () => connection.#dialTimedOut())
     connection.#attempt()
     return connection
+  }
+
+  /** What the peer sends. */
+  get source(): PipeSource {
+    return this.#source
+  }
+
+  /** What the peer gets. */
+  get sink(): PipeSink {
+    return this.#sink
   }
 
   /** A name for logs, unique in the process. */
@@ -225,7 +229,7 @@ export class Connection extends Living<ConnectionEvents> {
     this.#sink.close()
     if (!socket.writableEnded) socket.end()
     this.#discarded = 0 // What was thrown away before, by a session that wanted none of it, does not count.
-    this.#unread()
+    this.unread()
     if (!socket.readableEnded || socket.writableLength > 0) {
       this.#alarm = this.clock.after(this.#lingerTimeout, () => socket.destroy())
     }
@@ -347,8 +351,8 @@ export class Connection extends Living<ConnectionEvents> {
     })
   }
 
-  /** The time, for as little as the clock allows: this is asked for each chunk. */
-  #time(): number {
+  /** @internal The time, for as little as the clock allows: this is asked for each chunk. */
+  time(): number {
     return this.#wheel === undefined ? this.clock.now() : this.#wheel.time
   }
 
@@ -389,7 +393,7 @@ export class Connection extends Living<ConnectionEvents> {
 
   /** Hands on what came; false asks the socket to hold the next bytes back. */
   #deliver(chunk: Uint8Array): boolean {
-    this.#lastIn = this.#time()
+    this.#lastIn = this.time()
     this.#bytesIn += chunk.length
     if (this.#discarding) {
       this.#discarded += chunk.length
@@ -406,8 +410,8 @@ export class Connection extends Living<ConnectionEvents> {
     return this.#source.flushed
   }
 
-  /** The pipe is empty again, or new: give it what is left over, then let the socket go on. */
-  #resume(): void {
+  /** @internal The pipe is empty again, or new: give it what is left over, then let the socket go on. */
+  resume(): void {
     this.#giveBack()
     if (this.#rest !== undefined) {
       const rest = this.#rest
@@ -429,8 +433,8 @@ export class Connection extends Living<ConnectionEvents> {
     this.#socket?.pause()
   }
 
-  /** Nobody reads any more: what still comes is thrown away, so that the peer's end is seen. */
-  #unread(): void {
+  /** @internal Nobody reads any more: what still comes is thrown away, so that the peer's end is seen. */
+  unread(): void {
     this.#giveBack()
     this.#discarding = true
     this.#rest = undefined

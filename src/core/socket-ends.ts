@@ -5,29 +5,31 @@ import { PipeSource } from '../pipe/source.ts'
 
 // What the two ends of a connection are made of. Only `connection.ts` uses them: it alone listens to the socket.
 
-/** What a source asks of the connection that it belongs to. */
-export interface SocketReader {
+/** What the ends ask of the connection that they belong to. */
+export interface SocketOwner {
+  /** The pipe wants bytes. */
   resume(): void
   /** The pipe is over: nobody takes bytes any more. */
   unread(): void
+  time(): number
 }
 
 /** The bytes that the peer sends. */
 export class SocketSource extends PipeSource {
-  readonly #reader: SocketReader
+  readonly #owner: SocketOwner
 
-  constructor(reader: SocketReader) {
+  constructor(owner: SocketOwner) {
     super()
-    this.#reader = reader
+    this.#owner = owner
   }
 
   override pulled(): void {
-    this.#reader.resume()
+    this.#owner.resume()
   }
 
   override over(error: XpsError | undefined): void {
     super.over(error)
-    this.#reader.unread()
+    this.#owner.unread()
   }
 }
 
@@ -40,18 +42,18 @@ export class SocketSink extends PipeSink {
   lastTime = 0
   /** Bytes that it was given. */
   bytes = 0
-  readonly #time: () => number
+  readonly #owner: SocketOwner
   #socket: Duplex
 
-  constructor(socket: Duplex, time: () => number) {
+  constructor(owner: SocketOwner, socket: Duplex) {
     super(noHandlers)
+    this.#owner = owner
     this.#socket = socket
-    this.#time = time
   }
 
   /** The peer has taken all that waited for it. */
   drained(): void {
-    this.lastTime = this.#time()
+    this.lastTime = this.#owner.time()
     this.ready = true
   }
 
@@ -63,7 +65,7 @@ export class SocketSink extends PipeSink {
   override take(chunk: Uint8Array): number {
     const socket = this.#socket
     socket.write(chunk)
-    this.lastTime = this.#time()
+    this.lastTime = this.#owner.time()
     this.bytes += chunk.length
     // Zero: the kernel has it all, and the memory is free again. Otherwise the rest is in flight.
     if (socket.writableLength > 0) this.#wait()

@@ -271,7 +271,11 @@ export abstract class Lifetime {
     if (parent !== undefined) {
       parent.#holds++
       parent.#remove(this)
-      parent.onChildClosed(this)
+      try {
+        parent.onChildClosed(this)
+      } catch (error) {
+        parent.fault(error)
+      }
     }
     try {
       this.onClosed(this.#error)

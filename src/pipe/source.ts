@@ -15,7 +15,7 @@ export class PipeSource {
   #state: 'free' | 'ended' | 'closed' = 'free'
   #error: XpsError | undefined
 
-  constructor(handlers: SourceHandlers = {}) {
+  constructor(handlers: SourceHandlers = noHandlers) {
     this.#handlers = handlers
   }
 
@@ -105,3 +105,5 @@ export class PipeSource {
     }
   }
 }
+
+const noHandlers: SourceHandlers = {}

@@ -577,7 +577,7 @@ describe('Lifetime', () => {
           chain[index - 1]?.take(thing)
         })
         const [root] = chain as [Thing]
-        root[end]()
+        void root[end]()
         await root.closed
         const closed = log.flatMap((line) => (line.includes(' closed') ? [Number.parseInt(line, 10)] : []))
         expect(closed).toEqual(chain.map((_, index) => 999 - index))

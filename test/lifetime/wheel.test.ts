@@ -126,7 +126,10 @@ describe('Wheel', () => {
     const step = fc.oneof(
       { weight: 3, arbitrary: fc.record({ act: fc.constant('set' as const), by: delay }) },
       { weight: 1, arbitrary: fc.record({ act: fc.constant('cancel' as const), by: fc.nat(30) }) },
-      { weight: 2, arbitrary: fc.record({ act: fc.constant('advance' as const), by: fc.oneof(fc.nat(30), fc.nat(3_000)) }) },
+      {
+        weight: 2,
+        arbitrary: fc.record({ act: fc.constant('advance' as const), by: fc.oneof(fc.nat(30), fc.nat(3_000)) }),
+      },
     )
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), fc.constantFrom(1, 7, 100), (steps, interval) => {
@@ -137,7 +140,12 @@ describe('Wheel', () => {
           if (act === 'advance') clock.advance(by)
           else if (act === 'set') {
             const due = clock.now() + by
-            const entry = { alarm: { cancel() {} } as Alarm, due, rung: undefined as number | undefined, cancelled: false }
+            const entry = {
+              alarm: { cancel() {} } as Alarm,
+              due,
+              rung: undefined as number | undefined,
+              cancelled: false,
+            }
             entry.alarm = wheel.after(by, () => {
               if (entry.rung !== undefined) throw new Error('rang twice')
               entry.rung = clock.now()

@@ -1,6 +1,18 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, chmod, mkdir, mkdtemp, realpath, rename, rm, symlink, truncate, unlink, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  chmod,
+  mkdir,
+  mkdtemp,
+  realpath,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  unlink,
+  writeFile,
+} from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -95,7 +107,9 @@ describe('FileSource', () => {
       expect(to.ends).toEqual([undefined])
     })
 
-    it.each([1, 4_095, 4_096, 4_097, 8_191, 8_192, 8_193])('sends a file of %i bytes by reads of 4 KiB', async (size) => {
+    it.each([
+      1, 4_095, 4_096, 4_097, 8_191, 8_192, 8_193,
+    ])('sends a file of %i bytes by reads of 4 KiB', async (size) => {
       await writeFile(join(root, 'sized.bin'), bytes.subarray(0, size))
       const { to, error } = await send('sized.bin', { chunkSize: '4 KiB' })
       expect(error).toBeUndefined()

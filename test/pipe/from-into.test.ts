@@ -327,7 +327,9 @@ describe('PipeSource.from', () => {
       'an array with a hole in it': () => ['good', undefined] as unknown as BodyLike,
     }
 
-    it.each(Object.entries(garbage))('%s ends the pipe with XPS_STREAM, after the last good byte', async (_name, make) => {
+    it.each(
+      Object.entries(garbage),
+    )('%s ends the pipe with XPS_STREAM, after the last good byte', async (_name, make) => {
       const to = new HandSink()
       const pipe = new Pipe(PipeSource.from(make()), to.sink)
       expect(await pipe.closed).toMatchObject({ code: 'XPS_STREAM' })
@@ -446,7 +448,16 @@ describe('PipeSource.from', () => {
     })
   })
 
-  it.each([[42], [null], [undefined], [{}], [true], [() => {}], [new ArrayBuffer(1)], [Symbol('s')]])('refuses %o', (body) => {
+  it.each([
+    [42],
+    [null],
+    [undefined],
+    [{}],
+    [true],
+    [() => {}],
+    [new ArrayBuffer(1)],
+    [Symbol('s')],
+  ])('refuses %o', (body) => {
     expect(() => PipeSource.from(body as unknown as BodyLike)).toThrow(
       expect.objectContaining({ code: 'XPS_INVALID_OPTION' }),
     )
@@ -548,7 +559,12 @@ describe('PipeSink.from', () => {
 
   it('copies, so that a stream may keep what it is given', async () => {
     const kept: Uint8Array[] = []
-    const node = new Writable({ write: (chunk: Buffer, _encoding, done) => (kept.push(chunk), done()) })
+    const node = new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        kept.push(chunk)
+        done()
+      },
+    })
     const web = new WritableStream({ write: (chunk: Uint8Array) => void kept.push(chunk) })
     for (const stream of [node, web]) {
       kept.length = 0
@@ -605,7 +621,10 @@ describe('PipeSink.from', () => {
   })
 
   it('fails the stream when the source was cut short or the pipe aborted', async () => {
-    for (const end of [(from: HandSource) => from.source.end(reset), (_from: HandSource, pipe: Pipe) => pipe.abort(reset)]) {
+    for (const end of [
+      (from: HandSource) => from.source.end(reset),
+      (_from: HandSource, pipe: Pipe) => pipe.abort(reset),
+    ]) {
       const node = new PassThrough()
       const from = new HandSource()
       const pipe = new Pipe(from.source, PipeSink.from(node))

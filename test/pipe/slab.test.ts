@@ -123,7 +123,10 @@ describe('SlabPool', () => {
     const count = 6
     const which = fc.nat(count - 1)
     const step = fc.oneof(
-      { weight: 5, arbitrary: fc.record({ act: fc.constantFrom('read', 'readAndLend'), who: which, size: fc.nat(60) }) },
+      {
+        weight: 5,
+        arbitrary: fc.record({ act: fc.constantFrom('read', 'readAndLend'), who: which, size: fc.nat(60) }),
+      },
       { weight: 3, arbitrary: fc.record({ act: fc.constant('giveBack'), who: which, size: fc.constant(0) }) },
       { weight: 1, arbitrary: fc.record({ act: fc.constantFrom('open', 'close'), who: which, size: fc.constant(0) }) },
     )

@@ -201,10 +201,12 @@ describe('A stage', () => {
 
     it('is called in the order in which it stands', () => {
       const order: number[] = []
-      const mark = (number: number): ChunkFunction => (chunk) => {
-        order.push(number)
-        return chunk
-      }
+      const mark =
+        (number: number): ChunkFunction =>
+        (chunk) => {
+          order.push(number)
+          return chunk
+        }
       const from = new HandSource()
       new Pipe(from.source, new HandSink().sink, { through: [mark(1), mark(2), mark(3)] })
       from.source.write(pattern(1))

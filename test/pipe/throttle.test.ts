@@ -19,7 +19,10 @@ function throttled(
   const from = HandSource.of(bytes, { chunk: options.chunk ?? 65_536 })
   const to = new HandSink()
   const stage = throttle(rate, { clock, ...(options.burst === undefined ? {} : { burst: options.burst }) })
-  const pipe = new Pipe(from.source, to.sink, { through: [stage, ...(options.more ?? [])], limit: options.limit ?? 65_536 })
+  const pipe = new Pipe(from.source, to.sink, {
+    through: [stage, ...(options.more ?? [])],
+    limit: options.limit ?? 65_536,
+  })
   return { clock, from, to, pipe, bytes }
 }
 
@@ -91,7 +94,17 @@ describe('throttle', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it.each([[0], [-5], [1.5], [Number.NaN], ['fast'], [''], ['/s'], ['1 MB/min'], ['0 B/s']])('refuses the rate %o', (rate) => {
+  it.each([
+    [0],
+    [-5],
+    [1.5],
+    [Number.NaN],
+    ['fast'],
+    [''],
+    ['/s'],
+    ['1 MB/min'],
+    ['0 B/s'],
+  ])('refuses the rate %o', (rate) => {
     expect(() => throttle(rate)).toThrow(expect.objectContaining({ code: 'XPS_INVALID_OPTION' }))
   })
 
@@ -102,7 +115,9 @@ describe('throttle', () => {
   })
 
   it('refuses an option that it does not know', () => {
-    expect(() => throttle(1_000, { brust: 5 } as object)).toThrow(expect.objectContaining({ code: 'XPS_INVALID_OPTION' }))
+    expect(() => throttle(1_000, { brust: 5 } as object)).toThrow(
+      expect.objectContaining({ code: 'XPS_INVALID_OPTION' }),
+    )
   })
 
   it('manages one byte a second', () => {
@@ -220,7 +235,7 @@ describe('throttle', () => {
             expect(pipe.bytes).toBeLessThanOrEqual(atOnce + (rate * clock.now()) / 1_000 + 1e-6)
           }
           // Whole bytes and whole milliseconds cost a little.
-          const due = Math.min(bytes.length, 0.85 * (rate * clock.now()) / 1_000 - atOnce)
+          const due = Math.min(bytes.length, (0.85 * (rate * clock.now())) / 1_000 - atOnce)
           expect(pipe.bytes).toBeGreaterThanOrEqual(due)
           expect(to.bytes.equals(bytes.subarray(0, pipe.bytes))).toBe(true)
           pipe.abort()
