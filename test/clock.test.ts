@@ -40,11 +40,16 @@ describe('systemClock', () => {
     expect(rang).toBe(false)
   })
 
-  it('does not keep the process alive', () => {
-    const source = `${readFileSync('src/clock.ts', 'utf8')}\nsystemClock.after(60_000, () => {})`
-    const { code } = transformSync(source, { loader: 'ts', format: 'esm' })
-    // It would take a minute otherwise, and be killed, which throws.
-    execFileSync(process.execPath, ['--input-type=module', '--eval', code], { timeout: 5_000 })
+  it('does not keep the process alive, unless it is told that work waits for it', () => {
+    const run = (more: string): string => {
+      const source = `${readFileSync('src/clock.ts', 'utf8')}\n${more}`
+      const { code } = transformSync(source, { loader: 'ts', format: 'esm' })
+      // The minute that it could take would end it by force, which throws.
+      return execFileSync(process.execPath, ['--input-type=module', '--eval', code], { timeout: 15_000 }).toString()
+    }
+    expect(run(`systemClock.after(60_000, () => console.log('rang'))`)).toBe('')
+    expect(run(`systemClock.after(1, () => console.log('rang'), true)`)).toBe('rang\n')
+    expect(run(`systemClock.after(60_000, () => {}, true).cancel()`)).toBe('')
   })
 })
 

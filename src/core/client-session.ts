@@ -1,6 +1,6 @@
 import type { Alarm } from '../clock.ts'
 import { type TimeoutReason, XpsError } from '../errors.ts'
-import type { Lifetime } from '../lifetime/lifetime.ts'
+import type { Lifetime, Phase } from '../lifetime/lifetime.ts'
 import { isPromiseLike } from '../lifetime/owned.ts'
 import { Pipe, type PipeOptions } from '../pipe/pipe.ts'
 import type { PipeSink } from '../pipe/sink.ts'
@@ -162,8 +162,9 @@ export abstract class ClientSession<
     else this.#watchTime()
   }
 
-  protected override onPhase(): void {
-    this.#phaseSince = this.client.clock.now()
+  protected override onPhase(phase: Phase): void {
+    // It opens in the moment in which it was accepted, and how long it has been closed is of no interest.
+    if (phase === 'draining') this.#phaseSince = this.client.clock.now()
   }
 
   protected override onAbort(error: XpsError): void {

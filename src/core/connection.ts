@@ -153,7 +153,7 @@ export class Connection extends Living<ConnectionEvents> {
   static dial(options: DialOptions): Connection {
     const connection = new this(undefined, options)
     connection.#sink.ready = false
-    connection.#dial = { options, start: connection.clock.now(), attempt: 0, alarm: undefined, error: undefined }
+    connection.#dial = { options, start: connection.since, attempt: 0, alarm: undefined, error: undefined }
     connection.#alarm = connection.clock.after(options.connectTimeout, () => connection.#dialTimedOut())
     connection.#attempt()
     return connection

@@ -10,6 +10,7 @@ import { Counters, type RefusalReason } from './stats.ts'
 export interface Visitor {
   readonly remoteAddress?: string | undefined
   readonly destroyed: boolean
+  on(event: 'error', listener: () => void): unknown
   once(event: 'close', listener: () => void): unknown
   /** Ends it politely, and does not wait. */
   destroySoon(): void
@@ -82,6 +83,7 @@ export class Door<V extends Visitor = Visitor> {
     }
     if (this.#queue.length >= this.#limits.maxQueue) return this.#refuse(visitor, 'queue-full')
     this.#admission.enter(ip)
+    visitor.on('error', ignore) // Nobody else listens to it while it waits.
     this.#queue.push({ visitor, ip }, this.#admission.clock.now())
     this.#setFull(this.#queue.length >= this.#limits.maxQueue)
     this.#watchOldest()
@@ -164,6 +166,7 @@ export class Door<V extends Visitor = Visitor> {
 
   #refuse(visitor: V, reason: RefusalReason): void {
     this.count((counters) => counters.refused[reason]++)
+    visitor.on('error', ignore)
     visitor.destroySoon()
     this.#keeper.refused(visitor, reason)
   }
@@ -211,3 +214,5 @@ export class Door<V extends Visitor = Visitor> {
     this.#watchOldest()
   }
 }
+
+function ignore(): void {}

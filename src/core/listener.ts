@@ -8,7 +8,7 @@ import { type Address, formatAddress } from './address.ts'
 import { Admission } from './admission.ts'
 import { ClientSession, type Protocol } from './client-session.ts'
 import { type CloseOptions, closeBy } from './close-by.ts'
-import { Connection, type Entrance } from './connection.ts'
+import { Connection, type ConnectionOptions, type Entrance } from './connection.ts'
 import { Door } from './door.ts'
 import { evictIdle } from './evict.ts'
 import { Living } from './living.ts'
@@ -68,10 +68,9 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   readonly #scope: ListenerScope
   readonly #server: Server
   readonly #door: Door<Socket>
-  /** Accepted connections, also those that a protocol forgot. */
-  readonly #clients = new Set<Connection>()
   #own: RuleOptions
-  #rules: Rules
+  /** The same for all, so that a connection costs no object of options. */
+  #clientOptions: ConnectionOptions
   #address: string
   #port: number
   #listening = false
@@ -86,7 +85,8 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
     this.#options = options
     this.#own = ruleOptions(options)
     this.#scope = scope ?? this.#scopeOfItsOwn(options.clock ?? systemClock)
-    this.#rules = withRules(this.#scope.rules, this.#own)
+    const rules = withRules(this.#scope.rules, this.#own)
+    this.#clientOptions = this.#optionsOfClients(rules)
     this.#port = 'port' in this.#where ? this.#where.port : 0
     this.#address = this.#everywhere ? `*:${this.#port}` : formatAddress(this.#where as Address)
     this.#server = createServer({
@@ -95,7 +95,7 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
       pauseOnConnect: true,
       noDelay: options.noDelay ?? true,
     })
-    this.#door = new Door<Socket>(this.#scope.admission, this.#rules.limits, this.#own.maxConnections ?? 0, {
+    this.#door = new Door<Socket>(this.#scope.admission, rules.limits, this.#own.maxConnections ?? 0, {
       serve: (socket) => this.#serve(socket),
       refused: (socket, reason) => this.#refused(reason, socket),
       // There is no way to make Node leave connections in the kernel; this makes it close them with the least effort.
@@ -130,7 +130,7 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   stats(): Stats {
     const { gate, queued, counters } = this.#door
     let [bytesIn, bytesOut] = [0, 0]
-    for (const client of this.#clients) {
+    for (const client of this.clients) {
       bytesIn += client.bytesIn
       bytesOut += client.bytesOut
     }
@@ -216,8 +216,19 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   }
 
   /** @internal Accepted connections that are alive, whether or not they have a session. */
-  get clients(): Iterable<Connection> {
-    return this.#clients
+  get clients(): Connection[] {
+    // A connection that no session took is a child of ours.
+    return this.children().flatMap((child) => {
+      if (child instanceof ClientSession) return [child.client]
+      return child instanceof Connection ? [child] : []
+    })
+  }
+
+  #optionsOfClients({ timeouts }: Rules): ConnectionOptions {
+    const { lingerTimeout } = this.#options
+    const { admission } = this.#scope
+    const options = { entrance: this, timeouts, account: admission.account, clock: admission.clock }
+    return lingerTimeout === undefined ? options : { ...options, lingerTimeout }
   }
 
   /** @internal */
@@ -226,7 +237,7 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   }
 
   protected override onChildClosed(child: Lifetime): void {
-    if (child instanceof Connection) return this.#left(child, false) // It never had a session of its own.
+    if (child instanceof Connection) return this.#door.left(false) // It never had a session of its own.
     if (!(child instanceof ClientSession)) return
     const { client, error } = child
     const evicted = isXpsError(error, 'XPS_EVICTED')
@@ -237,37 +248,21 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
       if (error?.code === 'XPS_TIMEOUT' && error.reason !== undefined) counters.timedOut[error.reason]++
     })
     if (evicted) this.#scope.admission.evicting--
-    this.#left(client, evicted)
-  }
-
-  #left(client: Connection, madeRoom: boolean): void {
-    this.#clients.delete(client)
-    this.#door.left(madeRoom)
+    this.#door.left(evicted)
   }
 
   #apply(rules: Rules, own: RuleOptions): void {
     this.#own = own
-    this.#rules = rules
+    this.#clientOptions = this.#optionsOfClients(rules)
     this.#door.tune(rules.limits, own.maxConnections ?? 0)
   }
 
   #accept(socket: Socket): void {
-    // Nobody else listens to it while it waits.
-    socket.on('error', ignore)
     this.#door.offer(socket)
   }
 
   #serve(socket: Socket): void {
-    const { lingerTimeout } = this.#options
-    const { admission } = this.#scope
-    const client = new Connection(socket, {
-      entrance: this,
-      timeouts: this.#rules.timeouts,
-      account: admission.account,
-      clock: admission.clock,
-      ...(lingerTimeout === undefined ? {} : { lingerTimeout }),
-    })
-    this.#clients.add(client)
+    const client = new Connection(socket, this.#clientOptions)
     // Its session will take it from us. If the protocol forgets to, it is not lost.
     this.adopt(client)
     try {
@@ -332,8 +327,6 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
     this.fault(new XpsError('XPS_LISTEN', `${this.#address}: ${explain(cause)}`, { cause }))
   }
 }
-
-function ignore(): void {}
 
 /** The names of the options, for checks of what is given. */
 export const listenerNames: readonly string[] = [

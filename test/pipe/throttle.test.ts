@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process'
+import { buildSync } from 'esbuild'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { XpsError } from '../../src/errors.ts'
@@ -130,6 +132,21 @@ describe('throttle', () => {
     clock.advance(10_000)
     expect(pipe.bytes).toBe(12)
     pipe.abort()
+  })
+
+  it('keeps the process alive while bytes wait for their time', () => {
+    const contents = `
+      import { Pipe } from './src/pipe/pipe.ts'
+      import { PipeSink } from './src/pipe/sink.ts'
+      import { PipeSource } from './src/pipe/source.ts'
+      import { throttle } from './src/pipe/throttle.ts'
+      const sink = new PipeSink({ write() {}, end: () => console.log('delivered', pipe.bytes) })
+      const pipe = new Pipe(PipeSource.from('x'.repeat(300)), sink, { through: [throttle(2_000, { burst: 50 })] })
+    `
+    const options = { bundle: true, write: false, platform: 'node', format: 'esm' } as const
+    const [program] = buildSync({ ...options, stdin: { contents, resolveDir: process.cwd() } }).outputFiles
+    const run = ['--input-type=module', '--eval', program?.text ?? '']
+    expect(execFileSync(process.execPath, run, { timeout: 15_000 }).toString()).toBe('delivered 300\n')
   })
 
   it('gives each pipe the whole rate, from its own start', () => {
