@@ -3,6 +3,10 @@
 // npm run bench -- all [--rounds 31] [--quick] [--strict]
 import { spawnSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
+import { backlogs } from './admission/backlog.js'
+import { bookkeeping } from './admission/bookkeeping.js'
+import { overload } from './admission/overload.js'
+import { soak } from './admission/soak.js'
 import { figuresTable, formatTable, missed } from './lib/figures.js'
 import { machine, versions } from './lib/machine.js'
 import { checkSystem } from './lib/processes.js'
@@ -13,7 +17,7 @@ import { idle } from './relay/idle.js'
 import { relay } from './relay/relay.js'
 import { stalled } from './relay/stalled.js'
 
-const benchmarks = [relay, connections, idle, stalled, gigabyte]
+const benchmarks = [relay, connections, idle, stalled, gigabyte, bookkeeping, overload, soak, backlogs]
 
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,
