@@ -6,7 +6,7 @@ export interface Alarm {
 
 /** Where all time comes from, so that a test can own it. */
 export interface Clock {
-  /** Milliseconds since some fixed moment; never goes back. */
+  /** Milliseconds since some fixed moment, without fractions; never goes back. */
   now(): number
   /**
    * Runs `ring` once, `delay` milliseconds from now. The process does not stay alive for it, unless `hold` says that
@@ -28,6 +28,7 @@ class SystemAlarm implements Alarm {
 
 /** The clock of the machine: monotonic, with alarms on Node's timers. The only user of them in the library. */
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  // Whole numbers: they are kept in every connection, and V8 keeps fractions in objects of their own.
+  now: () => Math.floor(performance.now()),
   after: (delay, ring, hold = false) => new SystemAlarm(delay, ring, hold),
 }

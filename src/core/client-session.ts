@@ -20,6 +20,7 @@ export interface ClientSessionEvents {
 export type Protocol = (client: Connection) => ClientSession
 
 let lastNumber = 0
+const noOptions: PipeOptions = {}
 
 /** How often a session that drains looks whether it is idle, and any session at its deadlines, in milliseconds. */
 const drainLook = 250
@@ -43,6 +44,7 @@ export abstract class ClientSession<
   #phaseSince: number
   readonly #number = ++lastNumber
   readonly #pipes: Pipe[] = []
+  #plain: PipeOptions | undefined
   #pipeError: XpsError | undefined
 
   constructor(client: Connection) {
@@ -136,23 +138,12 @@ export abstract class ClientSession<
   }
 
   /** Joins a source and a sink for as long as the session lasts; the session ends when its last pipe does. */
-  protected pipe(source: PipeSource, sink: PipeSink, options: PipeOptions = {}): Pipe {
-    // Counted before it flows, because it may be over by the time that it is made.
-    let over = false
-    const onClose = (error: XpsError | undefined, self: Pipe): void => {
-      over = true
-      options.onClose?.(error, self)
-      this.#pipeOver(self, error)
-    }
-    const account = this.client.account
-    const pipe = new Pipe(
-      undefined,
-      undefined,
-      account === undefined ? { ...options, onClose } : { ...options, account, onClose },
-    )
+  protected pipe(source: PipeSource, sink: PipeSink, options: PipeOptions = noOptions): Pipe {
+    const pipe = new Pipe(undefined, undefined, this.#optionsOf(options))
+    // Counted before it flows, because it may be over as soon as it does.
     this.#pipes.push(pipe)
     pipe.attachSource(source)
-    if (!over) pipe.attachSink(sink)
+    if (this.#pipes.includes(pipe)) pipe.attachSink(sink)
     return pipe
   }
 
@@ -204,6 +195,26 @@ export abstract class ClientSession<
     const origin = reason.startsWith('upstream') ? 'upstream' : 'client'
     const message = `session took too long: ${reason} after ${Math.round(this.age)} ms`
     this.abort(new XpsError('XPS_TIMEOUT', message, { origin, reason, elapsed: this.age }))
+  }
+
+  /** One object of options for all pipes that have none of their own. */
+  #optionsOf(options: PipeOptions): PipeOptions {
+    if (this.#plain === undefined) {
+      const { account } = this.client
+      const onClose = (error: XpsError | undefined, pipe: Pipe): void => this.#pipeOver(pipe, error)
+      this.#plain = account === undefined ? { onClose } : { account, onClose }
+    }
+    const plain = this.#plain
+    const { onClose } = options
+    if (onClose === undefined) return options === noOptions ? plain : { ...options, ...plain }
+    return {
+      ...options,
+      ...plain,
+      onClose: (error, pipe) => {
+        onClose(error, pipe)
+        this.#pipeOver(pipe, error)
+      },
+    }
   }
 
   #pipeOver(pipe: Pipe, error: XpsError | undefined): void {

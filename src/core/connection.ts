@@ -112,6 +112,8 @@ export class Connection extends Living<ConnectionEvents> {
   #socket: Duplex | undefined
   #dial: Dial | undefined
   #failure: XpsError | undefined
+  /** What the socket failed of. */
+  #cause: unknown
   #alarm: Alarm | undefined
   #lastIn = 0
   #bytesIn = 0
@@ -336,18 +338,19 @@ export class Connection extends Living<ConnectionEvents> {
     this.#sink.use(socket)
     // Another attempt to connect goes on as the one before was asked to.
     if (this.#paused && !socket.isPaused()) socket.pause()
-    let error: unknown
     socket.on('end', () => {
       this.#peerEnded = true
       if (this.#rest === undefined) this.#source.end()
     })
     socket.on('drain', () => this.#sink.drained())
     socket.on('error', (cause: unknown) => {
-      error = cause
+      this.#cause = cause
     })
     socket.on('close', () => {
-      if (this.#socket !== socket || (this.#dial !== undefined && this.#tryNext(error))) return
-      this.#socketClosed(error)
+      if (this.#socket !== socket) return // One of several attempts to connect.
+      const cause = this.#cause
+      this.#cause = undefined
+      if (this.#dial === undefined || !this.#tryNext(cause)) this.#socketClosed(cause)
     })
   }
 

@@ -212,14 +212,12 @@ export class Session extends ClientSession<SessionEvents> {
     this.finish(asXpsError(error, 'XPS_FAULT', 'the router failed'))
   }
 
-  #pipeOptions(through?: readonly Stage[]): PipeOptions {
+  #pipeOptions(through?: readonly Stage[]): PipeOptions | undefined {
     const { pipeLimit } = this.#options
     if (through !== undefined) return pipeLimit === undefined ? { through } : { limit: pipeLimit, through }
-    return pipeLimit === undefined ? noOptions : { limit: pipeLimit }
+    return pipeLimit === undefined ? undefined : { limit: pipeLimit }
   }
 }
-
-const noOptions: PipeOptions = {}
 
 /** The default protocol: each client gets a {@link Session}. A route, unless it is a function, is checked at once. */
 export function relay(options: SessionOptions): Protocol {

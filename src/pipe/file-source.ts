@@ -31,11 +31,14 @@ export class FileSource extends PipeSource {
   readonly #chunkSize: number
   #file: OpenFile | undefined
   #opening: Promise<OpenFile> | undefined
+  /** The descriptor is closed, or there never was one. */
+  #gone = false
+  #releasing = false
   #buffer: Buffer | undefined
   #position = 0
   #stop = 0
   #rest: Uint8Array | undefined
-  #reading = false
+  #busy = false
   #closed: Promise<void> | undefined
   #tellClosed: (() => void) | undefined
 
@@ -43,6 +46,9 @@ export class FileSource extends PipeSource {
     super()
     knownOptions('file options', options, ['root', 'start', 'end', 'chunkSize'])
     if (typeof path !== 'string' || path === '') throw invalidOption('file.path', path, 'the path of a file')
+    if (options.root !== undefined && (typeof options.root !== 'string' || options.root === '')) {
+      throw invalidOption('file.root', options.root, 'the path of a folder')
+    }
     const range = { min: 0, max: Number.MAX_SAFE_INTEGER }
     this.path = path
     this.root = options.root ?? '.'
@@ -59,7 +65,10 @@ export class FileSource extends PipeSource {
     return this.#file?.size
   }
 
-  /** Resolves once the file is open and checked; rejects with the error that the pipe would end with. */
+  /**
+   * Resolves once the file is open and checked; rejects with the error that the pipe would end with. Whoever opens a
+   * file and then wants none of it calls `end()`.
+   */
   async open(): Promise<{ size: number; modified: Date; path: string }> {
     const { size, modified, path } = await this.#open()
     return { size, modified, path }
@@ -67,7 +76,7 @@ export class FileSource extends PipeSource {
 
   /** Resolves when the descriptor is closed, or at once if there is none. Never rejects. */
   get closed(): Promise<void> {
-    if (this.#opening === undefined && this.#file === undefined) return Promise.resolve()
+    if (this.#opening === undefined || this.#gone) return Promise.resolve()
     this.#closed ??= new Promise((resolve) => {
       this.#tellClosed = resolve
     })
@@ -75,17 +84,17 @@ export class FileSource extends PipeSource {
   }
 
   override pulled(): void {
-    if (this.ended || this.#reading) return
+    if (this.ended || this.#busy) return
     if (this.#file !== undefined) return this.#proceed(this.#file)
-    this.#reading = true
+    this.#busy = true
     this.#open().then(
       (file) => {
-        this.#reading = false
+        this.#busy = false
         if (this.ended) this.#release()
         else this.#proceed(file)
       },
       (error: unknown) => {
-        this.#reading = false
+        this.#busy = false
         this.end(asXpsError(error, 'XPS_READ', `cannot read ${this.path}`))
       },
     )
@@ -102,24 +111,24 @@ export class FileSource extends PipeSource {
   }
 
   #open(): Promise<OpenFile> {
-    this.#opening ??= openWithin(this.root, this.path).then(
-      (file) => {
-        this.#file = file
-        this.#position = this.#start
-        this.#stop = Math.min(this.#end ?? file.size, file.size)
-        if (this.ended) this.#release()
-        if (this.#start > file.size) {
-          const error = `${this.path} has ${file.size} bytes, none from ${this.#start} on`
-          throw new XpsError('XPS_RANGE', error)
-        }
-        return file
-      },
-      (error: unknown) => {
-        this.#tellClosed?.()
-        throw error
-      },
-    )
+    this.#opening ??= this.#openAndCheck()
     return this.#opening
+  }
+
+  async #openAndCheck(): Promise<OpenFile> {
+    const file = await openWithin(this.root, this.path).catch((error: unknown) => {
+      this.#tellGone()
+      throw error
+    })
+    if (this.#start > file.size) {
+      close(file.fd, () => this.#tellGone())
+      throw new XpsError('XPS_RANGE', `${this.path} has ${file.size} bytes, none from ${this.#start} on`)
+    }
+    this.#file = file
+    this.#position = this.#start
+    this.#stop = Math.min(this.#end ?? file.size, file.size)
+    if (this.ended && !this.#busy) this.#release()
+    return file
   }
 
   #proceed(file: OpenFile): void {
@@ -132,9 +141,9 @@ export class FileSource extends PipeSource {
     const left = this.#stop - this.#position
     if (left === 0) return this.end()
     this.#buffer ??= Buffer.allocUnsafeSlow(Math.min(this.#chunkSize, left))
-    this.#reading = true
+    this.#busy = true
     read(file.fd, this.#buffer, 0, Math.min(this.#buffer.length, left), this.#position, (error, count, buffer) => {
-      this.#reading = false
+      this.#busy = false
       if (this.ended) return this.#release()
       if (error !== null) return this.end(asXpsError(error, 'XPS_READ', `cannot read ${this.path}`))
       if (count === 0) {
@@ -149,12 +158,13 @@ export class FileSource extends PipeSource {
 
   /** Closes the descriptor, but never under a read: its number might be another file's by then. */
   #release(): void {
-    if (this.#file === undefined || this.#reading || !this.ended) return
-    const { fd } = this.#file
-    this.#file = undefined
-    close(fd, () => {
-      this.#opening = undefined
-      this.#tellClosed?.()
-    })
+    if (this.#file === undefined || this.#busy || this.#gone || this.#releasing) return
+    this.#releasing = true
+    close(this.#file.fd, () => this.#tellGone())
+  }
+
+  #tellGone(): void {
+    this.#gone = true
+    this.#tellClosed?.()
   }
 }

@@ -61,6 +61,8 @@ function wrap(path: string, error: unknown): XpsError {
   if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ERR_INVALID_ARG_VALUE') {
     return new XpsError('XPS_NOT_FOUND', `${path} does not exist`, { cause: error })
   }
+  // What a socket, or a device without a driver, says to being opened.
+  if (code === 'ENXIO' || code === 'EOPNOTSUPP') return forbidden(path, 'is not a regular file')
   if (code === 'EACCES' || code === 'EPERM' || code === 'ELOOP') {
     return new XpsError('XPS_FORBIDDEN', `${path} may not be read`, { cause: error })
   }

@@ -93,7 +93,9 @@ export class Pipe {
 
   /** Bytes that it would take now. */
   get room(): number {
-    // While the sink is being given bytes nothing more is taken, so that their order is plain.
+    // While the sink is being given bytes nothing more is taken, so that their order is plain. Who wanted to write then
+    // is asked again.
+    if (this.#busy) this.#asked = true
     return this.#over || this.#ending || this.#busy ? 0 : this.limit - this.#inFlight - (this.#queue?.length ?? 0)
   }
 
@@ -118,6 +120,7 @@ export class Pipe {
   attachSource(source: PipeSource): void {
     if (this.#over || this.#ending) throw new XpsError('XPS_CLOSED', 'the pipe is over')
     if (this.#source !== undefined || source.active) throw new XpsError('XPS_CLOSED', 'already attached')
+    source.mustBeFree()
     this.#source = source
     source.attach(this)
     this.#flow()

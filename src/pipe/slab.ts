@@ -38,6 +38,11 @@ export class Slab {
     this.#saved = undefined
   }
 
+  /** Nobody can read over the lent bytes any more. */
+  forget(): void {
+    this.#saved = undefined
+  }
+
   /** Moves bytes that were read over lent ones out of the way, into memory of their own. */
   rescue(count: number): Buffer {
     const read = Buffer.from(this.bytes.subarray(0, count))
@@ -66,6 +71,7 @@ export class SlabPool {
   /** The socket will read elsewhere, or nowhere. */
   leave(slab: Slab): void {
     slab.pointers--
+    if (slab.pointers === 0) slab.forget()
   }
 
   /** The bytes of a lent slab are no longer needed. */

@@ -71,9 +71,13 @@ export class PipeSource {
     else this.end(reason)
   }
 
+  /** @internal Throws if its pipe is over: nothing will ever come of it. */
+  mustBeFree(): void {
+    if (this.#state === 'closed') throw new XpsError('XPS_CLOSED', 'the source has been in a pipe that is over')
+  }
+
   /** @internal The pipe's side of attaching; what was said before is said again to the new pipe. */
   attach(pipe: SourceSide): void {
-    if (this.#state === 'closed') throw new XpsError('XPS_CLOSED', 'the source has been in a pipe that is over')
     this.#pipe = pipe
     if (this.#state === 'ended') pipe.sourceEnded(this.#error)
   }

@@ -64,6 +64,12 @@ describe('ByteQueue', () => {
     expect(shown.toString()).toBe('first')
   })
 
+  it('keeps a large piece in one', () => {
+    const queue = new ByteQueue()
+    queue.push(pattern(100_000))
+    expect(queue.peek(100_000)).toHaveLength(100_000)
+  })
+
   it('keeps small pieces in shared blocks', () => {
     const queue = new ByteQueue()
     for (let index = 0; index < 1_000; index++) queue.push(Buffer.from([index & 255]))

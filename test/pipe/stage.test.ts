@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { PassThrough, Transform } from 'node:stream'
+import { getDefaultHighWaterMark, PassThrough, Transform } from 'node:stream'
 import { CompressionStream, DecompressionStream, TransformStream } from 'node:stream/web'
 import { createGunzip, createGzip, gunzipSync } from 'node:zlib'
 import fc from 'fast-check'
@@ -31,7 +31,7 @@ const kinds: Record<string, () => Stage> = {
 }
 
 describe('A stage', () => {
-  describe.each(Object.entries(kinds))('that is %s', (_name, make) => {
+  describe.each(Object.entries(kinds))('that is %s', (kind, make) => {
     it('passes a million bytes on, and then the end', async () => {
       const bytes = pattern(1_000_000)
       const from = HandSource.of(bytes, { chunk: 33_000 })
@@ -86,7 +86,7 @@ describe('A stage', () => {
       }
       // Three pipes with their limit, and what two streams hold by themselves.
       expect(written).toBeGreaterThan(0)
-      expect(written).toBeLessThan(3 * 20_000 + 2 * 100_000)
+      expect(written).toBeLessThan(3 * 20_000 + 2 * (100_000 + 2 * getDefaultHighWaterMark(false)))
       expect(pipe.buffered).toBeLessThanOrEqual(20_000)
       pipe.abort()
       await pipe.closed
@@ -104,7 +104,8 @@ describe('A stage', () => {
     })
 
     it('brings the close of the sink to the source, with its reason if it has one', async () => {
-      for (const error of [reset, undefined]) {
+      // Ends that a host made by hand of a stream cannot tell a close without a reason from a break.
+      for (const error of kind === 'an object that opens' ? [reset] : [reset, undefined]) {
         const from = new HandSource()
         const to = new HandSink()
         const pipe = new Pipe(from.source, to.sink, { through: [make(), make()] })
