@@ -10,6 +10,7 @@ import type { PipeSink } from '../pipe/sink.ts'
 import { type Slab, slabs } from '../pipe/slab.ts'
 import type { PipeSource } from '../pipe/source.ts'
 import { type Address, formatAddress, plainAddress } from './address.ts'
+import { Dialing, type DialPlan, type DialTarget } from './dialing.ts'
 import { Living } from './living.ts'
 import { SocketSink, SocketSource } from './socket-ends.ts'
 import { defaultTimeouts, type Timeouts } from './timeouts.ts'
@@ -60,18 +61,11 @@ export interface ConnectionOptions {
   clock?: Clock
 }
 
-/** How a connection is dialled: where to, in order of preference, and how long it may take. */
-export interface DialOptions extends ConnectionOptions {
+/** How a connection is dialled. */
+export interface DialOptions extends ConnectionOptions, DialPlan {
   /** The name of it all, for errors. */
   address: string
-  targets: readonly DialTarget[]
-  connectTimeout: number
-  attemptTimeout: number
-  noDelay: boolean
 }
-
-/** One place to dial: an address, or a function that gives a socket of this process. */
-export type DialTarget = Address | (() => Duplex)
 
 /** How long to wait for the peer's end by default, in milliseconds. */
 export const defaultLingerTimeout: number = 2_000
@@ -110,7 +104,7 @@ export class Connection extends Living<ConnectionEvents> {
   readonly #sink: SocketSink
   #address: string | undefined
   #socket: Duplex | undefined
-  #dial: Dial | undefined
+  #dialing: Dialing | undefined
   #failure: XpsError | undefined
   /** What the socket failed of. */
   #cause: unknown
@@ -155,9 +149,8 @@ export class Connection extends Living<ConnectionEvents> {
   static dial(options: DialOptions): Connection {
     const connection = new this(undefined, options)
     connection.#sink.ready = false
-    connection.#dial = { options, start: connection.since, attempt: 0, alarm: undefined, error: undefined }
-    connection.#alarm = connection.clock.after(options.connectTimeout, () => connection.#dialTimedOut())
-    connection.#attempt()
+    connection.#dialing = new Dialing(options, connection)
+    connection.#dialing.attempt()
     return connection
   }
 
@@ -213,7 +206,7 @@ export class Connection extends Living<ConnectionEvents> {
 
   /** Bytes wait for the peer to take them. */
   get stalled(): boolean {
-    return this.#dial === undefined && this.phase !== 'closed' && !this.#sink.ready
+    return this.#dialing === undefined && this.phase !== 'closed' && !this.#sink.ready
   }
 
   /** The session that it belongs to. */
@@ -224,7 +217,7 @@ export class Connection extends Living<ConnectionEvents> {
 
   protected override onDrain(): void {
     const socket = this.#socket
-    if (socket === undefined || this.#dial !== undefined) {
+    if (socket === undefined || this.#dialing !== undefined) {
       this.abort(new XpsError('XPS_CLOSED', `${this.address}: closed before it was connected`))
       return
     }
@@ -249,17 +242,25 @@ export class Connection extends Living<ConnectionEvents> {
     this.emit('close', error)
   }
 
-  /** Connects to the next target. */
-  #attempt(): void {
-    const dial = this.#dial as Dial
-    const target = dial.options.targets[dial.attempt++] as DialTarget
-    const last = dial.attempt >= dial.options.targets.length
-    if (!last) dial.alarm = this.clock.after(dial.options.attemptTimeout, () => this.#socket?.destroy())
-    const socket = typeof target === 'function' ? target() : this.#connectTo(target, dial.options.noDelay)
+  /** @internal For {@link Dialing}: makes a socket for a target. */
+  attempt(target: DialTarget, noDelay: boolean): void {
+    const socket = typeof target === 'function' ? target() : this.#connectTo(target, noDelay)
     this.#adoptSocket(socket)
     if (typeof target === 'function' || !sharesSlabs) this.#listenForData(socket)
     if ((socket as Partial<Socket>).connecting === true) socket.once('connect', () => this.#connected())
     else process.nextTick(() => this.#connected())
+  }
+
+  /** @internal */
+  giveUp(): void {
+    this.#socket?.destroy()
+  }
+
+  /** @internal */
+  timedOut(error: XpsError): void {
+    this.#failure ??= error
+    this.#dialEnded()
+    this.giveUp()
   }
 
   #connectTo(target: Address, noDelay: boolean): Socket {
@@ -281,7 +282,7 @@ export class Connection extends Living<ConnectionEvents> {
   }
 
   #connected(): void {
-    if (this.#dial === undefined || this.#socket?.destroyed === true) return
+    if (this.#dialing === undefined || this.#socket?.destroyed === true) return
     this.#dialEnded()
     if (!this.opened()) return
     this.emit('open')
@@ -289,48 +290,8 @@ export class Connection extends Living<ConnectionEvents> {
   }
 
   #dialEnded(): void {
-    this.#dial?.alarm?.cancel()
-    this.#dial = undefined
-    this.#alarm?.cancel()
-    this.#alarm = undefined
-  }
-
-  #dialTimedOut(): void {
-    if (this.#dial === undefined) return
-    const elapsed = this.clock.now() - this.#dial.start
-    const message = `upstream ${this.address} did not answer within ${Math.round(elapsed)} ms`
-    this.#fail(
-      new XpsError('XPS_TIMEOUT', message, {
-        origin: 'upstream',
-        retryable: true,
-        address: this.address,
-        elapsed,
-        reason: 'connect',
-      }),
-    )
-  }
-
-  /** An attempt has failed: the next target, or the end. Returns false when there is no next. */
-  #tryNext(cause: unknown): boolean {
-    const dial = this.#dial
-    if (dial === undefined) return false
-    dial.alarm?.cancel()
-    dial.error ??= cause
-    if (dial.attempt < dial.options.targets.length) {
-      this.#attempt()
-      return true
-    }
-    const elapsed = this.clock.now() - dial.start
-    const message = `upstream ${this.address} cannot be reached (${systemCode(cause) ?? 'closed'}, ${Math.round(elapsed)} ms)`
-    this.#failure = new XpsError('XPS_CONNECT', message, {
-      origin: 'upstream',
-      retryable: true,
-      address: this.address,
-      elapsed,
-      cause: cause ?? dial.error,
-    })
-    this.#dialEnded()
-    return false
+    this.#dialing?.end()
+    this.#dialing = undefined
   }
 
   #adoptSocket(socket: Duplex): void {
@@ -350,7 +311,7 @@ export class Connection extends Living<ConnectionEvents> {
       if (this.#socket !== socket) return // One of several attempts to connect.
       const cause = this.#cause
       this.#cause = undefined
-      if (this.#dial === undefined || !this.#tryNext(cause)) this.#socketClosed(cause)
+      this.#socketClosed(cause)
     })
   }
 
@@ -359,14 +320,13 @@ export class Connection extends Living<ConnectionEvents> {
     return this.#wheel === undefined ? this.clock.now() : this.#wheel.time
   }
 
-  /** Ends it with an error of our own; what was received is still delivered. */
-  #fail(error: XpsError): void {
-    this.#failure ??= error
-    this.#dialEnded()
-    this.#socket?.destroy()
-  }
-
   #socketClosed(cause: unknown): void {
+    if (this.#dialing !== undefined) {
+      const failure = this.#dialing.failed(cause)
+      if (failure === undefined) return // Another target is tried.
+      this.#failure = failure
+      this.#dialEnded()
+    }
     this.#alarm?.cancel()
     this.#alarm = undefined
     if (this.#slab !== undefined) {
@@ -487,14 +447,4 @@ export class Connection extends Living<ConnectionEvents> {
     slabs.giveBack(this.#lent)
     this.#lent = undefined
   }
-}
-
-/** A connection that is being dialled. */
-interface Dial {
-  options: DialOptions
-  start: number
-  attempt: number
-  alarm: Alarm | undefined
-  /** What the first attempt failed of. */
-  error: unknown
 }

@@ -140,6 +140,13 @@ class WheelAlarm implements Alarm {
   fire(): void {
     const ring = this.#ring
     this.cancel()
-    ring?.()
+    try {
+      ring?.()
+    } catch (error) {
+      // As a timer's would be: uncaught, but not in the way of the alarms that are still to ring.
+      process.nextTick(() => {
+        throw error
+      })
+    }
   }
 }

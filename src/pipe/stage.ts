@@ -53,18 +53,15 @@ function streamStage(writable: WritableLike, readable: BodyLike): StageEnds {
 }
 
 function functionStage(change: ChunkFunction): StageEnds {
-  // What the pipe behind did not take. It is copied, because the chunk is valid only while the sink is busy with it.
+  // What the pipe behind did not take. It stays valid, because the sink is not ready until it has been taken.
   let rest: Uint8Array | undefined
-  let ending: { error: XpsError | undefined } | undefined
   const source: PipeSource = new PipeSource({
     pull() {
       if (rest !== undefined) {
         const taken = source.write(rest)
         rest = taken < rest.length ? rest.subarray(taken) : undefined
       }
-      if (rest !== undefined || !source.flushed) return
-      if (ending !== undefined) source.end(ending.error)
-      else sink.ready = true
+      if (rest === undefined && source.flushed) sink.ready = true
     },
     close: (error) => sink.close(error),
   })
@@ -79,13 +76,10 @@ function functionStage(change: ChunkFunction): StageEnds {
       }
       if (changed === undefined || changed.length === 0) return true
       const taken = source.write(changed)
-      if (taken < changed.length) rest = Buffer.from(changed.subarray(taken))
+      if (taken < changed.length) rest = changed.subarray(taken)
       return rest === undefined && source.flushed
     },
-    end(error) {
-      if (rest === undefined) source.end(error)
-      else ending = { error }
-    },
+    end: (error) => source.end(error),
     abort: (error) => source.abort(error),
   })
   sink.ready = false

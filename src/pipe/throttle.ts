@@ -1,5 +1,4 @@
 import { type Alarm, type Clock, systemClock } from '../clock.ts'
-import type { XpsError } from '../errors.ts'
 import { bytesOption, durationOption, knownOptions } from '../options.ts'
 import { HandOverSink, HandOverSource } from './hand-over.ts'
 import type { StageEnds } from './stage.ts'
@@ -62,16 +61,6 @@ class ThrottleSink extends HandOverSink {
 
   override pulled(): void {
     if (this.#alarm === undefined) super.pulled()
-  }
-
-  override sourceEnded(error: XpsError | undefined): void {
-    this.#wake()
-    super.sourceEnded(error)
-  }
-
-  override aborted(error: XpsError): void {
-    this.#wake()
-    super.aborted(error)
   }
 
   override close(error?: unknown): void {
