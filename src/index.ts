@@ -1,5 +1,11 @@
 // The classes that a program composes.
 
+export { Deadlines } from './admission/deadlines.ts'
+// How many are taken, how long things may take, and what was counted.
+export type { LimitOptions } from './admission/limits.ts'
+export type { RuleOptions } from './admission/rules.ts'
+export type { Histogram, RefusalReason, Stats } from './admission/stats.ts'
+export { defaultTimeouts, type TimeoutOptions, type Timeouts } from './admission/timeouts.ts'
 export { type Alarm, type Clock, systemClock } from './clock.ts'
 export { type Address, formatAddress, parseAddress } from './core/address.ts'
 export { ClientSession, type ClientSessionEvents, type Protocol } from './core/client-session.ts'
@@ -19,9 +25,6 @@ export {
   type ListenOptions,
   type ListenWhere,
 } from './core/core.ts'
-export { Deadlines } from './core/deadlines.ts'
-// How many are taken, how long things may take, and what was counted.
-export type { LimitOptions } from './core/limits.ts'
 export { type ListenAddress, Listener, type ListenerEvents, type ListenerOptions } from './core/listener.ts'
 export { Living } from './core/living.ts'
 // Where bytes go.
@@ -34,10 +37,7 @@ export {
   type RouteStages,
   type UpstreamRoute,
 } from './core/router.ts'
-export type { RuleOptions } from './core/rules.ts'
 export { relay, Session, type SessionEvents, type SessionOptions } from './core/session.ts'
-export type { Histogram, RefusalReason, Stats } from './core/stats.ts'
-export { defaultTimeouts, type TimeoutOptions, type Timeouts } from './core/timeouts.ts'
 export { Upstream, type UpstreamOptions, type UpstreamTarget } from './core/upstream.ts'
 export type { Zombie, ZombieReason } from './core/watch.ts'
 export {

@@ -1,3 +1,5 @@
+import { Deadlines } from '../admission/deadlines.ts'
+import type { Timeouts } from '../admission/timeouts.ts'
 import type { Alarm } from '../clock.ts'
 import { type TimeoutReason, XpsError } from '../errors.ts'
 import type { Lifetime, Phase } from '../lifetime/lifetime.ts'
@@ -6,9 +8,7 @@ import { Pipe, type PipeOptions } from '../pipe/pipe.ts'
 import type { PipeSink } from '../pipe/sink.ts'
 import type { PipeSource } from '../pipe/source.ts'
 import { Connection, type ConnectionOwner } from './connection.ts'
-import { Deadlines } from './deadlines.ts'
 import { Living } from './living.ts'
-import type { Timeouts } from './timeouts.ts'
 
 /** What happens to every kind of session. */
 export interface ClientSessionEvents {

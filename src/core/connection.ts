@@ -1,5 +1,7 @@
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { plainAddress } from '../admission/plain-address.ts'
+import { defaultTimeouts, type Timeouts } from '../admission/timeouts.ts'
 import { type Alarm, type Clock, systemClock } from '../clock.ts'
 import { type ErrorOrigin, systemCode, XpsError } from '../errors.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
@@ -9,11 +11,10 @@ import type { PipeAccount } from '../pipe/pipe.ts'
 import type { PipeSink } from '../pipe/sink.ts'
 import { type Slab, slabs } from '../pipe/slab.ts'
 import type { PipeSource } from '../pipe/source.ts'
-import { type Address, formatAddress, plainAddress } from './address.ts'
+import { type Address, formatAddress } from './address.ts'
 import { Dialing, type DialPlan, type DialTarget } from './dialing.ts'
 import { Living } from './living.ts'
 import { SocketSink, SocketSource } from './socket-ends.ts'
-import { defaultTimeouts, type Timeouts } from './timeouts.ts'
 
 /** What happens to a {@link Connection}. */
 export interface ConnectionEvents {

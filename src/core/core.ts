@@ -1,18 +1,26 @@
+import { Admission } from '../admission/admission.ts'
+import {
+  checkPatch,
+  defaultRules,
+  type RuleOptions,
+  type Rules,
+  ruleNames,
+  ruleOptions,
+  withRules,
+} from '../admission/rules.ts'
+import type { RefusalReason, Stats } from '../admission/stats.ts'
 import { type Alarm, type Clock, systemClock } from '../clock.ts'
 import { XpsError } from '../errors.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
 import { Wheel } from '../lifetime/wheel.ts'
 import { bytesOption, durationOption, invalidOption, knownOptions } from '../options.ts'
-import { Admission } from './admission.ts'
 import type { ClientSession, Protocol } from './client-session.ts'
 import { type CloseOptions, closeBy } from './close-by.ts'
 import { type ListenAddress, Listener, type ListenerOptions, type ListenerScope, listenerNames } from './listener.ts'
 import { Living } from './living.ts'
 import { log } from './log.ts'
 import type { Route, Router } from './router.ts'
-import { checkPatch, defaultRules, type RuleOptions, type Rules, ruleNames, ruleOptions, withRules } from './rules.ts'
 import { relay } from './session.ts'
-import type { RefusalReason, Stats } from './stats.ts'
 import { findZombies, type Zombie } from './watch.ts'
 
 /** What of a core can be changed while it runs. */

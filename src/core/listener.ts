@@ -1,20 +1,28 @@
 import { createServer, type Server, type Socket } from 'node:net'
+import { Admission } from '../admission/admission.ts'
+import { Door } from '../admission/door.ts'
+import {
+  checkPatch,
+  defaultRules,
+  type RuleOptions,
+  type Rules,
+  ruleNames,
+  ruleOptions,
+  withRules,
+} from '../admission/rules.ts'
+import type { RefusalReason, Stats } from '../admission/stats.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { isXpsError, systemCode, XpsError } from '../errors.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
 import { Wheel } from '../lifetime/wheel.ts'
 import { integerOption, invalidOption, knownOptions } from '../options.ts'
 import { type Address, formatAddress } from './address.ts'
-import { Admission } from './admission.ts'
 import { ClientSession, type Protocol } from './client-session.ts'
 import { type CloseOptions, closeBy } from './close-by.ts'
 import { Connection, type ConnectionOptions, type Entrance } from './connection.ts'
-import { Door } from './door.ts'
 import { evictIdle } from './evict.ts'
 import { Living } from './living.ts'
 import { log } from './log.ts'
-import { checkPatch, defaultRules, type RuleOptions, type Rules, ruleNames, ruleOptions, withRules } from './rules.ts'
-import type { RefusalReason, Stats } from './stats.ts'
 
 /** Where to listen: a port (0 for a free one), on all addresses or on one, or the path of a Unix-domain socket. */
 export type ListenAddress = number | { port: number; host?: string } | { path: string }

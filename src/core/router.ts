@@ -1,8 +1,8 @@
+import { defaultTimeouts, type TimeoutOptions, timeoutNames, withTimeouts } from '../admission/timeouts.ts'
 import { integerOption, invalidOption, knownOptions } from '../options.ts'
 import { FileSource, type FileSourceOptions } from '../pipe/file-source.ts'
 import type { Stage } from '../pipe/stage.ts'
 import type { Connection } from './connection.ts'
-import { defaultTimeouts, type TimeoutOptions, timeoutNames, withTimeouts } from './timeouts.ts'
 import { Upstream, type UpstreamOptions, type UpstreamTarget } from './upstream.ts'
 
 /** What may stand between the client and the other side. Stages that keep state must be made anew for each session. */

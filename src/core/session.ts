@@ -1,3 +1,5 @@
+import type { Deadlines } from '../admission/deadlines.ts'
+import { withTimeouts } from '../admission/timeouts.ts'
 import { asXpsError, XpsError } from '../errors.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
 import { isPromiseLike } from '../lifetime/owned.ts'
@@ -10,10 +12,8 @@ import type { PipeSource } from '../pipe/source.ts'
 import type { Stage } from '../pipe/stage.ts'
 import { ClientSession, type ClientSessionEvents, type Protocol } from './client-session.ts'
 import type { Connection } from './connection.ts'
-import type { Deadlines } from './deadlines.ts'
 import { log } from './log.ts'
 import { fileOf, prepareRoute, type Route, type Router, type RouteStages } from './router.ts'
-import { withTimeouts } from './timeouts.ts'
 import { Upstream } from './upstream.ts'
 
 /** What happens to a {@link Session}. */

@@ -1,12 +1,12 @@
 import { Server } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { defaultTimeouts } from '../admission/timeouts.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { durationOption, invalidOption, knownOptions } from '../options.ts'
 import { type Address, formatAddress, parseAddress } from './address.ts'
 import { Connection, defaultLingerTimeout } from './connection.ts'
 import type { DialTarget } from './dialing.ts'
 import { memorySockets } from './memory-socket.ts'
-import { defaultTimeouts } from './timeouts.ts'
 
 /**
  * One place to connect to: an address as text (`'127.0.0.1:3000'`, `'unix:/run/app.sock'`) or as an object, a server of

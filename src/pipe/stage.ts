@@ -1,5 +1,4 @@
 import { Duplex } from 'node:stream'
-import type { XpsError } from '../errors.ts'
 import { invalidOption } from '../options.ts'
 import { type BodyLike, sourceHandlersOf } from './from.ts'
 import { hostFault } from './host-fault.ts'

@@ -1,9 +1,9 @@
 import type { Alarm } from '../clock.ts'
 import { AcceptQueue } from './accept-queue.ts'
-import { plainAddress } from './address.ts'
-import type { Admission } from './admission.ts'
+import type { Admission, Doorway } from './admission.ts'
 import { Gate } from './gate.ts'
 import type { Limits } from './limits.ts'
+import { plainAddress } from './plain-address.ts'
 import { Counters, type RefusalReason } from './stats.ts'
 
 /** What a door must know of a connection: a socket, in practice. */
@@ -36,7 +36,7 @@ export interface DoorKeeper<V extends Visitor> {
  *                        └──────► too many of one address, or the queue is full: closed, and counted
  * ```
  */
-export class Door<V extends Visitor = Visitor> {
+export class Door<V extends Visitor> implements Doorway {
   readonly gate: Gate
   readonly counters: Counters = new Counters()
   readonly #admission: Admission
@@ -52,7 +52,7 @@ export class Door<V extends Visitor = Visitor> {
     this.#limits = limits
     this.#keeper = keeper
     this.gate = new Gate(maxConnections)
-    admission.join(this as unknown as Door)
+    admission.join(this)
   }
 
   get queued(): number {
@@ -120,7 +120,7 @@ export class Door<V extends Visitor = Visitor> {
     }
     this.#alarm?.cancel()
     this.#alarm = undefined
-    this.#admission.quit(this as unknown as Door)
+    this.#admission.quit(this)
   }
 
   /** Whether somebody waits here, and could come in as far as this door is concerned. */
@@ -129,7 +129,7 @@ export class Door<V extends Visitor = Visitor> {
   }
 
   /** Whether its next one is to be served before that of another door. */
-  goesBefore(other: Door): boolean {
+  goesBefore(other: Doorway): boolean {
     const [mine, theirs] = [this.nextSince, other.nextSince]
     return this.#limits.order === 'newest' ? mine > theirs : mine < theirs
   }

@@ -1,9 +1,21 @@
 import type { Clock } from '../clock.ts'
 import type { PipeAccount } from '../pipe/pipe.ts'
-import type { Door } from './door.ts'
 import { Gate } from './gate.ts'
 import type { Limits } from './limits.ts'
 import { Counters } from './stats.ts'
+
+/** A door as the admission sees it. */
+export interface Doorway {
+  /** How many wait there. */
+  readonly queued: number
+  /** Since when the one waits that would be served next. */
+  readonly nextSince: number
+  /** Whether somebody waits there, and could come in as far as that door is concerned. */
+  canServe(): boolean
+  /** Whether its next one is to be served before that of another door. */
+  goesBefore(other: Doorway): boolean
+  serveNext(): void
+}
 
 /** How often it is looked whether buffers have become smaller, while somebody waits for that, in milliseconds. */
 const bufferLook = 100
@@ -22,7 +34,7 @@ export class Admission {
   draining = false
   /** Sessions that were told to make room and have not closed yet. */
   evicting = 0
-  readonly #doors = new Set<Door>()
+  readonly #doors = new Set<Doorway>()
   readonly #perIp = new Map<string, number>()
   #maxBytes: number
   #heavy = false
@@ -47,11 +59,11 @@ export class Admission {
     return sum
   }
 
-  join(door: Door): void {
+  join(door: Doorway): void {
     this.#doors.add(door)
   }
 
-  quit(door: Door): void {
+  quit(door: Doorway): void {
     this.#doors.delete(door)
   }
 
@@ -91,8 +103,8 @@ export class Admission {
   }
 
   /** The door whose next one is served first: the newest or the oldest of all, each by its own order. */
-  #next(): Door | undefined {
-    let best: Door | undefined
+  #next(): Doorway | undefined {
+    let best: Doorway | undefined
     for (const door of this.#doors) {
       if (!door.canServe()) continue
       if (best === undefined || door.goesBefore(best)) best = door
