@@ -425,8 +425,7 @@ export class Connection extends Living<ConnectionEvents> {
 
   /** So many bytes are in the slab. */
   #read(count: number): boolean {
-    const slab = this.#slab as Slab
-    if (slab.lent) return this.#deliver(slab.rescue(count)) || this.#stop()
+    const slab = this.#readable(this.#slab as Slab, count)
     const chunk = slab.bytes.subarray(0, count)
     if (this.#deliver(chunk)) return true
     // What was not taken at all is copied; what was taken is in flight, and the slab with it.
@@ -436,6 +435,16 @@ export class Connection extends Living<ConnectionEvents> {
       this.#lent = slab
     }
     return this.#stop()
+  }
+
+  /** The slab that was read into; or another, if the bytes there are lent and ours had to make way. */
+  #readable(slab: Slab, count: number): Slab {
+    if (!slab.lent) return slab
+    const other = slabs.point()
+    slab.rescue(count, other.bytes)
+    slabs.leave(slab) // Not before: a slab that nobody points at forgets what it had to keep.
+    this.#slab = other
+    return other
   }
 
   #stop(): false {

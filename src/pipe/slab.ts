@@ -16,7 +16,7 @@ export class Slab {
   /** Kept by a pool for later. */
   spare = false
   #lent = false
-  #saved: Buffer | undefined
+  #saved: Saved | undefined
 
   constructor(size: number) {
     this.bytes = Buffer.allocUnsafeSlow(size)
@@ -30,25 +30,48 @@ export class Slab {
   lend(count: number): void {
     this.#lent = true
     // The borrower itself is one of the pointers, and moves on to another slab before it reads again.
-    if (this.pointers > 1) this.#saved = Buffer.from(this.bytes.subarray(0, count))
+    if (this.pointers > 1) this.#saved = keep(this.bytes.subarray(0, count))
   }
 
   giveBack(): void {
     this.#lent = false
-    this.#saved = undefined
+    this.forget()
   }
 
   /** Nobody can read over the lent bytes any more. */
   forget(): void {
+    if (this.#saved !== undefined && idleCopies.length < spareCopies) idleCopies.push(this.#saved.memory)
     this.#saved = undefined
   }
 
-  /** Moves bytes that were read over lent ones out of the way, into memory of their own. */
-  rescue(count: number): Buffer {
-    const read = Buffer.from(this.bytes.subarray(0, count))
-    if (this.#saved !== undefined) this.bytes.set(this.#saved.subarray(0, count))
+  /** Moves bytes that were read over lent ones out of the way, into other memory, and puts the lent ones back. */
+  rescue(count: number, into: Buffer = Buffer.allocUnsafeSlow(count)): Buffer {
+    const read = into.subarray(0, count)
+    read.set(this.bytes.subarray(0, count))
+    if (this.#saved !== undefined) this.bytes.set(this.#saved.bytes.subarray(0, count))
     return read
   }
+}
+
+/** A copy of lent bytes, and the memory that it is in. */
+interface Saved {
+  memory: Buffer
+  bytes: Buffer
+}
+
+// A copy is needed for a moment only, until the others have moved on; so a few are used again and again, where garbage
+// would wait for its collector.
+const idleCopies: Buffer[] = []
+const spareCopies = 4
+
+function keep(bytes: Buffer): Saved {
+  const spare = idleCopies.pop()
+  const memory =
+    spare !== undefined && spare.length >= bytes.length
+      ? spare
+      : Buffer.allocUnsafeSlow(Math.max(slabSize, bytes.length))
+  memory.set(bytes)
+  return { memory, bytes: memory.subarray(0, bytes.length) }
 }
 
 /** Bytes of one read: what a socket brings at most in one step. */

@@ -34,9 +34,9 @@ describe('The slab that upstream sockets share', () => {
     const { port } = await core.listen({ port: 0, host: '127.0.0.1', route: { upstream: upstream.address } })
     let rescues = 0
     const rescue = Slab.prototype.rescue
-    Slab.prototype.rescue = function (this: Slab, bytes: number) {
+    Slab.prototype.rescue = function (this: Slab, bytes: number, into?: Buffer) {
       rescues++
-      return rescue.call(this, bytes)
+      return rescue.call(this, bytes, into)
     }
     try {
       const digests = await Promise.all(
