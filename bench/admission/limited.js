@@ -23,7 +23,8 @@ export async function startLimited(options, upstreamFile, ...upstreamArguments) 
 }
 
 function start(file, port, args) {
-  return startServer(process.execPath, [fileURLToPath(new URL(file, import.meta.url)), ...args.map(String)], port)
+  const path = fileURLToPath(new URL(file, import.meta.url))
+  return startServer(process.execPath, ['--expose-gc', path, ...args.map(String)], port)
 }
 
 function statsOf(port) {

@@ -31,7 +31,7 @@ export class Gate {
 
   set limit(limit: number) {
     this.#limit = limit
-    this.#look()
+    this.reopen()
   }
 
   /** Whether one more could come in now; if not, the gate shuts. */

@@ -105,9 +105,9 @@ export abstract class ClientSession<
     this.#watchTime()
     try {
       const opening = this.onOpen()
-      if (isPromiseLike(opening)) opening.then(undefined, (error: unknown) => this.#failed(error))
+      if (isPromiseLike(opening)) opening.then(undefined, (error: unknown) => this.failed(error))
     } catch (error) {
-      this.#failed(error)
+      this.failed(error)
     }
     return this
   }
@@ -127,7 +127,17 @@ export abstract class ClientSession<
   protected deadlines(deadlines: Deadlines): void {
     const { since } = this.client
     deadlines.offer(since, this.#timeouts.maxSessionAge, 'session-age')
-    if (this.lastActive === 0) deadlines.offer(since, this.#timeouts.firstByteTimeout, 'first-byte')
+    const { firstByteTimeout, clientIdleTimeout, upstreamIdleTimeout, tunnelIdleTimeout } = this.#timeouts
+    const last = this.lastActive
+    if (last === 0) deadlines.offer(since, firstByteTimeout, 'first-byte')
+    else deadlines.offer(last, tunnelIdleTimeout, 'tunnel-idle')
+    // A socket that is held up is not read either, so that a reset of its peer is not seen: this is what notices it.
+    for (let child = this.firstChild; child !== undefined; child = child.nextSibling) {
+      if (!(child instanceof Connection) || !child.stalled) continue
+      if (child.side === 'client') deadlines.offer(child.lastOut, clientIdleTimeout, 'client-idle')
+      else deadlines.offer(child.lastOut, upstreamIdleTimeout, 'upstream-idle')
+    }
+    for (const timeout of [clientIdleTimeout, upstreamIdleTimeout, tunnelIdleTimeout]) deadlines.mayBegin(timeout)
   }
 
   /** Gives it other timeouts, because its route has some of its own. */
@@ -173,7 +183,8 @@ export abstract class ClientSession<
     this.emit('close', error)
   }
 
-  #failed(error: unknown): void {
+  /** It could not be opened. */
+  protected failed(error: unknown): void {
     this.fault(error)
     this.abort(new XpsError('XPS_FAULT', 'the session failed to open', { cause: error }))
   }

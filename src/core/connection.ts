@@ -78,6 +78,7 @@ export const lingerBytes: number = 256 * 1024
 const sharesSlabs = process.platform !== 'win32'
 
 let lastNumber = 0
+let lastOrder = 0
 
 /**
  * One connection to a peer, as bytes in (`source`) and bytes out (`sink`): accepted from a client or dialled to an
@@ -112,6 +113,7 @@ export class Connection extends Living<ConnectionEvents> {
   #alarm: Alarm | undefined
   #lastIn = 0
   #bytesIn = 0
+  #order = 0
   #discarding = false
   #discarded = 0
   #paused = true
@@ -136,7 +138,7 @@ export class Connection extends Living<ConnectionEvents> {
     this.#lingerTimeout = durationOption('lingerTimeout', options.lingerTimeout, defaultLingerTimeout)
     this.#address = options.address
     this.#source = new SocketSource(this)
-    this.#sink = new SocketSink(this, socket as Duplex)
+    this.#sink = new SocketSink(this, socket)
     // The socket's own end is told later than anything else.
     this.hold()
     if (socket !== undefined) {
@@ -200,6 +202,11 @@ export class Connection extends Living<ConnectionEvents> {
     return this.#lastIn
   }
 
+  /** @internal Whose bytes came last is finer than time: of two connections, the one with the higher number. */
+  get order(): number {
+    return this.#order
+  }
+
   /** When bytes were last given to the peer, or the peer last took all that waited for it; 0 if none ever were. */
   get lastOut(): number {
     return this.#sink.lastTime
@@ -233,10 +240,11 @@ export class Connection extends Living<ConnectionEvents> {
 
   protected override onAbort(error: XpsError): void {
     this.#dialEnded()
+    // First, because then no byte that is in flight is needed any more.
+    this.#socket?.destroy()
     this.#source.abort(error)
     this.#sink.close(error)
     if (this.#socket === undefined) this.release()
-    else this.#socket.destroy()
   }
 
   protected override onClosed(error: XpsError | undefined): void {
@@ -318,7 +326,8 @@ export class Connection extends Living<ConnectionEvents> {
 
   /** @internal The time, for as little as the clock allows: this is asked for each chunk. */
   time(): number {
-    return this.#wheel === undefined ? this.clock.now() : this.#wheel.time
+    // Never 0, which means never.
+    return (this.#wheel === undefined ? this.clock.now() : this.#wheel.time) || 1
   }
 
   #socketClosed(cause: unknown): void {
@@ -359,16 +368,20 @@ export class Connection extends Living<ConnectionEvents> {
   #deliver(chunk: Uint8Array): boolean {
     this.#lastIn = this.time()
     this.#bytesIn += chunk.length
+    this.#order = ++lastOrder
     if (this.#discarding) {
       this.#discarded += chunk.length
       if (this.#discarded > lingerBytes && this.phase === 'draining') this.#socket?.destroy()
       return true
     }
+    if (this.#rest !== undefined) {
+      // Pausing does not recall what is under way already; it comes after what is left over.
+      this.#rest = Buffer.concat([this.#rest, chunk])
+      return false
+    }
     const taken = this.#source.write(chunk)
     if (taken < chunk.length) {
-      // Pausing does not recall what is under way already.
-      const rest = chunk.subarray(taken)
-      this.#rest = this.#rest === undefined ? rest : Buffer.concat([this.#rest, rest])
+      this.#rest = chunk.subarray(taken)
       return false
     }
     return this.#source.flushed

@@ -187,8 +187,14 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
         server.on('drop', () => this.#dropped())
         server.once('close', () => this.release())
         this.#learnAddress()
+        if (!this.opened()) {
+          // It was closed while it was about to listen.
+          server.close()
+          reject(new XpsError('XPS_CLOSED', `${this.#address}: closed before it listened`))
+          return
+        }
         if (debug.enabled) debug('listening on %s', this.#address)
-        if (this.opened()) this.emit('open')
+        this.emit('open')
         resolve(this)
       })
     })
@@ -214,6 +220,7 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   }
 
   protected override onClosed(error: XpsError | undefined): void {
+    this.#door.shut()
     if (debug.enabled) debug('closed %s', this.#address)
     this.emit('close', error)
   }
@@ -275,11 +282,18 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
     this.adopt(client)
     try {
       const session = this.#options.protocol(client)
+      if (!(session instanceof ClientSession))
+        throw invalidOption('protocol', session, 'a function that returns a session')
       this.adopt(session)
       session.open()
     } catch (error) {
       this.fault(error)
-      client.abort(new XpsError('XPS_FAULT', 'the protocol failed', { cause: error }))
+      // A session that failed while it was made has the client already, and nobody else has the session.
+      const owner = client.session
+      if (owner !== undefined) this.adopt(owner)
+      const failure = new XpsError('XPS_FAULT', 'the protocol failed', { cause: error })
+      if (owner !== undefined) owner.abort(failure)
+      client.abort(failure)
     }
   }
 

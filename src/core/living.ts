@@ -36,7 +36,10 @@ export abstract class Living<Events extends { [event in keyof Events]: unknown[]
     try {
       return this.#events.emit(event, ...args)
     } catch (error) {
-      this.fault(asXpsError(error, 'XPS_FAULT', `a listener of '${event}' failed`))
+      const fault = asXpsError(error, 'XPS_FAULT', `a listener of '${event}' failed`)
+      // Whoever listens to faults cannot be told of their own.
+      if (event === 'fault') process.emitWarning(fault)
+      else this.fault(fault)
       return true
     }
   }

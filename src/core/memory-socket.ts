@@ -44,6 +44,7 @@ export class MemorySocket extends Duplex {
       return
     }
     this.#busy()
+    peer.#busy()
     this.bytesWritten += chunk.length
     peer.bytesRead += chunk.length
     // Copied: the writer may use its memory again when the write is done.

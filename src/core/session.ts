@@ -1,4 +1,3 @@
-import type { Deadlines } from '../admission/deadlines.ts'
 import { withTimeouts } from '../admission/timeouts.ts'
 import { asXpsError, XpsError } from '../errors.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
@@ -117,15 +116,16 @@ export class Session extends ClientSession<SessionEvents> {
     const last = this.lastActive
     if (last === 0) return true
     if (client.clock.now() - last < idleAfter) return false
-    return this.#upstream.lastIn >= client.lastIn
+    return this.#upstream.order >= client.order
   }
 
   /** Joins the client to an upstream's connection. The session does so itself if it has a route. */
   attachUpstream(upstream: Connection, stages: RouteStages = {}): void {
+    // Ours from the start, so that it goes with us if a stage cannot be opened.
+    this.adopt(upstream)
     this.#attachClient(stages.toClient)
     this.#upstream = upstream
     this.#connected = upstream.phase === 'open'
-    this.adopt(upstream)
     this.pipe(this.upstreamSource, upstream.sink, this.#pipeOptions(stages.toUpstream))
     this.pipe(upstream.source, this.upstreamSink, this.#pipeOptions())
   }
@@ -135,9 +135,9 @@ export class Session extends ClientSession<SessionEvents> {
     this.#attachClient(stages.toClient)
     this.#file = file
     this.clientSink.close()
-    this.pipe(file, this.fileSink, this.#pipeOptions())
     this.hold()
-    void file.closed.then(() => this.release())
+    const onClose = (): void => void file.closed.then(() => this.release())
+    this.pipe(file, this.fileSink, { ...this.#pipeOptions(), onClose })
   }
 
   protected override onOpen(): void {
@@ -151,23 +151,12 @@ export class Session extends ClientSession<SessionEvents> {
       return this.#routerFailed(error)
     }
     if (!isPromiseLike(chosen)) return this.#start(chosen)
-    chosen.then(
-      (found) => this.#start(found as Route | undefined),
-      (error: unknown) => this.#routerFailed(error),
-    )
-  }
-
-  protected override deadlines(deadlines: Deadlines): void {
-    super.deadlines(deadlines)
-    const { clientIdleTimeout, upstreamIdleTimeout, tunnelIdleTimeout } = this.timeouts
-    const last = this.lastActive
-    if (last > 0) deadlines.offer(last, tunnelIdleTimeout, 'tunnel-idle')
-    // A socket that is held up is not read either, so that a reset of its peer is not seen: this is what notices it.
-    if (this.client.stalled) deadlines.offer(this.client.lastOut, clientIdleTimeout, 'client-idle')
-    deadlines.mayBegin(clientIdleTimeout)
-    if (this.#upstream?.stalled === true) deadlines.offer(this.#upstream.lastOut, upstreamIdleTimeout, 'upstream-idle')
-    deadlines.mayBegin(upstreamIdleTimeout)
-    deadlines.mayBegin(tunnelIdleTimeout)
+    chosen
+      .then(
+        (found) => this.#start(found as Route | undefined),
+        (error: unknown) => this.#routerFailed(error),
+      )
+      .then(undefined, (error: unknown) => this.failed(error))
   }
 
   protected override onChildOpen(child: Lifetime): void {

@@ -43,9 +43,10 @@ export class SocketSink extends PipeSink {
   /** Bytes that it was given. */
   bytes = 0
   readonly #owner: SocketOwner
-  #socket: Duplex
+  #socket: Duplex | undefined
+  #closing: { error: unknown } | undefined
 
-  constructor(owner: SocketOwner, socket: Duplex) {
+  constructor(owner: SocketOwner, socket: Duplex | undefined) {
     super(noHandlers)
     this.#owner = owner
     this.#socket = socket
@@ -54,7 +55,15 @@ export class SocketSink extends PipeSink {
   /** The peer has taken all that waited for it. */
   drained(): void {
     this.lastTime = this.#owner.time()
-    this.ready = true
+    if (this.#closing !== undefined) this.close(this.#closing.error)
+    else this.ready = true
+  }
+
+  /** Takes no more; but while bytes are in flight their memory is needed, so that their source learns of it later. */
+  override close(error?: unknown): void {
+    const socket = this.#socket
+    if (socket !== undefined && socket.writableLength > 0 && !socket.destroyed) this.#closing = { error }
+    else super.close(error)
   }
 
   /** Another attempt to connect has another socket. */
@@ -63,7 +72,7 @@ export class SocketSink extends PipeSink {
   }
 
   override take(chunk: Uint8Array): number {
-    const socket = this.#socket
+    const socket = this.#socket as Duplex
     socket.write(chunk)
     this.lastTime = this.#owner.time()
     this.bytes += chunk.length
@@ -75,20 +84,21 @@ export class SocketSink extends PipeSink {
   override sourceEnded(error: XpsError | undefined): void {
     super.sourceEnded(error)
     // A source that was cut short ends the direction all the same: a raw stream has no better way to say so.
-    this.#socket.end()
+    this.#socket?.end()
   }
 
   override aborted(error: XpsError): void {
     super.aborted(error)
-    this.#socket.destroy()
+    this.#socket?.destroy()
   }
 
   #wait(): void {
     this.ready = false
     // 'drain' only comes when more than the stream's high-water mark waits; an empty write tells of less.
-    if (!this.#socket.writableNeedDrain) {
-      this.#socket.write(nothing, () => {
-        if (this.#socket.writableLength === 0) this.drained()
+    const socket = this.#socket as Duplex
+    if (!socket.writableNeedDrain) {
+      socket.write(nothing, () => {
+        if (socket.writableLength === 0) this.drained()
       })
     }
   }

@@ -1,3 +1,4 @@
+import { isXpsError } from '../errors.ts'
 import type { Phase } from '../lifetime/lifetime.ts'
 import type { ClientSession } from './client-session.ts'
 import type { Connection } from './connection.ts'
@@ -37,7 +38,8 @@ export function findZombies(
 ): Finding[] {
   const findings: Finding[] = []
   for (const session of sessions) {
-    const reason = judge(session, interval)
+    // One that was found before, and is not over yet, was reported then.
+    const reason = isXpsError(session.error, 'XPS_ZOMBIE') ? undefined : judge(session, interval)
     if (reason !== undefined) findings.push({ found: session, zombie: describe(session.client, reason, session) })
   }
   for (const client of clients) {
@@ -52,8 +54,8 @@ export function findZombies(
 
 function judge(session: ClientSession, interval: number): ZombieReason | undefined {
   const now = session.client.clock.now()
-  if (session.phase === 'draining') return now - session.phaseSince > interval ? 'stuck' : undefined
   const quiet = now - Math.max(session.lastActive, session.phaseSince)
+  if (session.phase === 'draining') return quiet > interval ? 'stuck' : undefined
   // Who may be silent for longer than the interval, or for ever, is not dead for being so.
   const { tunnelIdleTimeout } = session.timeouts
   if (tunnelIdleTimeout === 0) return undefined

@@ -101,6 +101,28 @@ describe('core.close()', () => {
     peer.end()
   })
 
+  it('waits for an answer that is owed, though the one before has just come', async () => {
+    await using upstream = await TestServer.start()
+    const core = new Core()
+    const { port } = await core.listen({ port: 0, host: '127.0.0.1', route: { upstream: upstream.address } })
+    const client = await dial(port)
+    const peer = await upstream.accept()
+    await client.write('one?')
+    await peer.read(4)
+    await peer.write('one!')
+    await client.read(4)
+    // In the same tick of the wheel as the answer.
+    await client.write('two?')
+    await peer.read(4)
+    await new Promise((resolve) => setTimeout(resolve, 1_200))
+    const closed = core.close({ deadline: 5_000 })
+    await new Promise((resolve) => setTimeout(resolve, 600))
+    peer.end('two!')
+    client.end()
+    expect(await client.text()).toBe('two!')
+    expect(await closed).toBeUndefined()
+  })
+
   it('resolves at once when there is nothing to wait for', async () => {
     const core = new Core()
     await core.listen(0)

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { Core, Listener, relay, Session } from '../../src/index.ts'
+import { type Connection, Core, Listener, relay, Session, type XpsError } from '../../src/index.ts'
 import { ManualClock } from '../../src/testing/index.ts'
 import { openSockets } from '../support/descriptors.ts'
 import { dial, TestServer, withCore } from '../support/net.ts'
@@ -86,7 +86,90 @@ describe('Listener', () => {
   })
 })
 
+describe('A listener whose host code fails', () => {
+  it.each<[string, (client: Connection) => Session]>([
+    [
+      'throws after its session has the client',
+      (client) =>
+        new (class extends Session {
+          constructor() {
+            super(client)
+            throw new Error('in the constructor')
+          }
+        })(),
+    ],
+    ['is asynchronous', (async (client: Connection) => new Session(client)) as never],
+    ['returns nothing', (() => undefined) as never],
+  ])('serves the next ones although a protocol %s', async (_name, protocol) => {
+    await using core = withCore({ maxConnections: 1 })
+    const faults: XpsError[] = []
+    core.on('fault', (fault) => faults.push(fault))
+    const { port } = await core.listen({ port: 0, host: '127.0.0.1', protocol })
+    for (let count = 1; count <= 3; count++) {
+      const client = await dial(port)
+      await client.over()
+      client.end()
+      expect(faults).toHaveLength(count)
+    }
+    expect(core.stats()).toMatchObject({ accepted: 3, queued: 0 })
+  })
+
+  it('lets the upstream go when a stage of the route cannot be opened', async () => {
+    await using upstream = await TestServer.start()
+    for (const route of [() => broken(), async () => broken()]) {
+      await using core = withCore()
+      core.on('fault', () => {})
+      const { port } = await core.listen({ port: 0, host: '127.0.0.1', route })
+      const client = await dial(port)
+      await client.over()
+      client.end()
+      while (core.sessions.length > 0) await new Promise((resolve) => setImmediate(resolve))
+      expect(core.stats().active).toBe(0)
+    }
+    while (upstream.sockets.size > 0) {
+      for (const socket of upstream.sockets) socket.end()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+
+    function broken() {
+      const stage = {
+        open(): never {
+          throw new Error('no stage today')
+        },
+      }
+      return { upstream: upstream.address, toClient: [stage] }
+    }
+  })
+
+  it('survives a listener of faults that throws', async () => {
+    const warned = new Promise<Error>((resolve) => process.once('warning', resolve))
+    await using core = withCore()
+    core.on('fault', () => {
+      throw new Error('in the listener of faults')
+    })
+    core.on('session', () => {
+      throw new Error('in a listener')
+    })
+    const { port } = await core.listen({ port: 0, host: '127.0.0.1', route: { refuse: 'all' } })
+    const client = await dial(port)
+    await client.over()
+    client.end()
+    expect((await warned).message).toContain('in the listener of faults')
+  })
+})
+
 describe('Core', () => {
+  it('closes although it is asked to while a listener is about to listen', async () => {
+    for (const end of [(core: Core) => core.abort(), (core: Core) => void core.close()]) {
+      const core = new Core()
+      const listening = core.listen({ port: 0, host: '127.0.0.1' })
+      end(core)
+      await expect(listening).rejects.toMatchObject({ code: 'XPS_CLOSED' })
+      await core.closed
+      expect(core.phase).toBe('closed')
+    }
+  })
+
   it('listens on IPv6', async () => {
     await using upstream = await TestServer.start((peer) => void peer.end('six'), '::1')
     await using core = withCore()

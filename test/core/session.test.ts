@@ -283,6 +283,38 @@ describe('Session', () => {
     expect(await session.closed).toBeUndefined()
   })
 
+  it('sends a client only its own bytes, also when it is closed while some are in flight', async () => {
+    // The bytes in flight are in memory that sockets share: whoever gives it back too early sends those of others.
+    await using upstream = await TestServer.start((_peer, socket) => {
+      socket.once('data', (fill) => {
+        const chunk = Buffer.alloc(256 * 1024, fill[0])
+        const pour = (): void => {
+          while (!socket.destroyed && socket.write(chunk));
+          if (!socket.destroyed) socket.once('drain', pour)
+        }
+        pour()
+      })
+    })
+    await using core = withCore()
+    const { port } = await core.listen({ port: 0, host: '127.0.0.1', route: { upstream: upstream.address } })
+    const stalled = await dial(port)
+    stalled.pause()
+    await stalled.write('a')
+    await upstream.accept()
+    const [session] = core.sessions as [Session]
+    while (!session.client.stalled) await new Promise((resolve) => setImmediate(resolve))
+    void session.client.close()
+    const other = await dial(port)
+    await other.write('b')
+    await other.read(5_000_000)
+    other.reset()
+    stalled.resume()
+    const bytes = await stalled.bytes()
+    stalled.end()
+    expect(bytes.length).toBeGreaterThan(0)
+    expect(bytes.every((byte) => byte === 97)).toBe(true)
+  })
+
   it('stalls only as much as its pipes hold when the client does not read', async () => {
     await using upstream = await TestServer.start((_peer, socket) => {
       const chunk = Buffer.alloc(64 * 1024, 'z')
