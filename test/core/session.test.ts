@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type ClientSession, type Connection, relay, Session, Upstream } from '../../src/index.ts'
-import { FakeUpstream, inMemory, sessionContract } from '../../src/testing/index.ts'
+import { FakeUpstream, inMemory, sessionContract, type TestPeer } from '../../src/testing/index.ts'
 import { closedPort, dial, TestServer, withCore } from '../support/net.ts'
 
 let folder: string
@@ -297,23 +297,22 @@ describe('Session', () => {
     })
     await using core = withCore()
     const { port } = await core.listen({ port: 0, host: '127.0.0.1', route: { upstream: upstream.address } })
-    const stalled = await dial(port)
-    stalled.pause()
-    await stalled.write('a')
-    await upstream.accept()
-    const [session] = core.sessions as [Session]
-    while (!session.client.stalled) await new Promise((resolve) => setImmediate(resolve))
+    const stall = async (fill: string): Promise<[TestPeer, Session]> => {
+      const client = await dial(port)
+      client.pause()
+      await client.write(fill)
+      await upstream.accept()
+      const session = core.sessions.at(-1) as Session
+      while (!session.client.stalled) await new Promise((resolve) => setImmediate(resolve))
+      return [client, session]
+    }
+    // Both have lent the memory that they read into. What the second gives back is what the first reads into next.
+    const [other] = await stall('b')
+    const [stalled, session] = await stall('a')
     void session.client.close()
-    // One more that stalls holds the memory that is read into now; so the next ones read into what was given back.
-    const second = await dial(port)
-    second.pause()
-    await second.write('b')
-    while (core.sessions[1]?.client.stalled !== true) await new Promise((resolve) => setImmediate(resolve))
-    const third = await dial(port)
-    await third.write('c')
-    await third.read(3_000_000)
-    third.reset()
-    second.reset()
+    other.resume()
+    await other.read(5_000_000)
+    other.reset()
     stalled.resume()
     const bytes = await stalled.bytes()
     stalled.end()
