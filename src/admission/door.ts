@@ -145,7 +145,10 @@ export class Door<V extends Visitor> implements Doorway {
     if (entry === undefined) return
     this.#setFull(this.#queue.length >= this.#limits.maxQueue)
     const { visitor, ip } = entry.item
-    if (visitor.destroyed) return this.#admission.leave(ip)
+    if (visitor.destroyed) {
+      this.#admission.leave(ip)
+      return this.#refuse(visitor, 'gone')
+    }
     this.#serve(visitor, ip, this.#admission.clock.now() - entry.since)
   }
 

@@ -1,7 +1,7 @@
 import type { TimeoutReason } from '../errors.ts'
 
 /** Why a connection was closed without being served. */
-export type RefusalReason = 'queue-full' | 'queue-timeout' | 'per-ip' | 'closing'
+export type RefusalReason = 'queue-full' | 'queue-timeout' | 'per-ip' | 'closing' | 'gone'
 
 /** How many values fell up to and including each bound; the last count is of those above all bounds. */
 export interface Histogram {
@@ -46,7 +46,13 @@ export class Counters {
   zombies = 0
   bytesIn = 0
   bytesOut = 0
-  readonly refused: Record<RefusalReason, number> = { 'queue-full': 0, 'queue-timeout': 0, 'per-ip': 0, closing: 0 }
+  readonly refused: Record<RefusalReason, number> = {
+    'queue-full': 0,
+    'queue-timeout': 0,
+    'per-ip': 0,
+    closing: 0,
+    gone: 0,
+  }
   readonly timedOut: Record<TimeoutReason, number> = {
     'first-byte': 0,
     connect: 0,

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { XpsError } from '../errors.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
 import { durationOption, knownOptions } from '../options.ts'
+import type { ClientSession } from './client-session.ts'
 
 /** Options of closing a core or a listener. */
 export interface CloseOptions {
@@ -25,4 +26,20 @@ export function closeBy(
   })
   void closed.then(() => alarm.cancel())
   return closed
+}
+
+/**
+ * Tells how many sessions are left of how many, whenever one of them has closed. What it returns tells it once more, if
+ * any is left: for the start.
+ */
+export function followClosing(
+  sessions: readonly ClientSession[],
+  tell: (left: number, of: number) => void,
+): () => void {
+  const of = sessions.length
+  let left = of
+  for (const session of sessions) session.once('close', () => tell(--left, of))
+  return () => {
+    if (left > 0) tell(left, of)
+  }
 }

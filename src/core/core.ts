@@ -15,7 +15,7 @@ import type { Lifetime } from '../lifetime/lifetime.ts'
 import { Wheel } from '../lifetime/wheel.ts'
 import { bytesOption, durationOption, invalidOption, knownOptions } from '../options.ts'
 import type { ClientSession, Protocol } from './client-session.ts'
-import { type CloseOptions, closeBy } from './close-by.ts'
+import { type CloseOptions, closeBy, followClosing } from './close-by.ts'
 import { type ListenAddress, Listener, type ListenerOptions, type ListenerScope, listenerNames } from './listener.ts'
 import { Living } from './living.ts'
 import { log } from './log.ts'
@@ -165,6 +165,7 @@ export class Core extends Living<CoreEvents> {
   drain(draining = true): void {
     if (this.#draining === draining || this.phase === 'closed') return
     this.#draining = draining
+    this.#scope.admission.draining = draining
     for (const listener of this.listeners) listener.drain(draining)
     this.emit('drain', draining)
   }
@@ -195,14 +196,10 @@ export class Core extends Living<CoreEvents> {
   }
 
   protected override onDrain(): void {
-    this.#scope.admission.draining = true
-    const { sessions } = this
-    const of = sessions.length
-    let left = of
-    for (const session of sessions) session.once('close', () => this.emit('progress', --left, of))
+    const tellStart = followClosing(this.sessions, (left, of) => this.emit('progress', left, of))
     this.drain()
     this.finishWithChildren()
-    if (left > 0) this.emit('progress', left, of)
+    tellStart()
   }
 
   protected override onAbort(): void {

@@ -18,7 +18,7 @@ import { Wheel } from '../lifetime/wheel.ts'
 import { integerOption, invalidOption, knownOptions } from '../options.ts'
 import { type Address, formatAddress } from './address.ts'
 import { ClientSession, type Protocol } from './client-session.ts'
-import { type CloseOptions, closeBy } from './close-by.ts'
+import { type CloseOptions, closeBy, followClosing } from './close-by.ts'
 import { Connection, type ConnectionOptions, type Entrance } from './connection.ts'
 import { evictIdle } from './evict.ts'
 import { Living } from './living.ts'
@@ -51,6 +51,8 @@ export interface ListenerEvents {
   refused: [reason: RefusalReason, address: string | undefined]
   /** It is to be drained, or no longer. */
   drain: [draining: boolean]
+  /** While it closes: how many sessions are left of how many there were, at first and whenever one has ended. */
+  progress: [left: number, of: number]
   /** Told once and last, after all its sessions have closed. */
   close: [error: XpsError | undefined]
 }
@@ -206,9 +208,11 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   }
 
   protected override onDrain(): void {
+    const tellStart = followClosing(this.sessions, (left, of) => this.emit('progress', left, of))
     this.#stop()
     this.drain()
     this.finishWithChildren()
+    tellStart()
   }
 
   protected override onAbort(): void {
@@ -308,10 +312,12 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   }
 
   #evict(everywhere: boolean): void {
+    if (this.#draining) return
     const { admission } = this.#scope
     const { limit } = everywhere ? admission.gate : this.#door.gate
     const sessions = everywhere ? this.#scope.sessions : this.sessions
-    admission.evicting += evictIdle(sessions, Math.max(1, Math.floor(limit / 100)))
+    const waiting = admission.queued - admission.evicting
+    admission.evicting += evictIdle(sessions, Math.max(1, Math.min(waiting, Math.floor(limit / 100))))
   }
 
   /** Without a core a listener's limits are its own, and the whole there is. */

@@ -14,11 +14,17 @@ export interface Zombie {
   readonly phase: Phase
   /** How long it has been there, in milliseconds. */
   readonly age: number
+  /** Bytes from the client. */
   readonly bytesIn: number
+  /** Bytes to the client. */
   readonly bytesOut: number
   readonly client: string
   /** The upstream's address, or undefined if there is none. */
   readonly upstream: string | undefined
+  /** Bytes from the upstream. */
+  readonly upstreamBytesIn: number
+  /** Bytes to the upstream. */
+  readonly upstreamBytesOut: number
 }
 
 /** Something to be ended. */
@@ -74,5 +80,7 @@ function describe(client: Connection, reason: ZombieReason, session?: ClientSess
     bytesOut: client.bytesOut,
     client: client.address,
     upstream: upstream?.address,
+    upstreamBytesIn: upstream?.bytesIn ?? 0,
+    upstreamBytesOut: upstream?.bytesOut ?? 0,
   }
 }

@@ -62,7 +62,9 @@ describe('core.close()', () => {
     await busy.write('a question')
     await busyPeer.read(10)
     const progress: [number, number][] = []
+    const ofListener: [number, number][] = []
     core.on('progress', (left, of) => progress.push([left, of]))
+    core.listeners[0]?.on('progress', (left, of) => ofListener.push([left, of]))
     const closed = core.close()
     expect(await silent.text()).toBe('')
     silent.end()
@@ -75,6 +77,7 @@ describe('core.close()', () => {
     expect(await closed).toBeUndefined()
     expect(progress[0]).toEqual([2, 2])
     expect(progress.at(-1)).toEqual([0, 2])
+    expect(ofListener).toEqual(progress)
   })
 
   it('ends a session that becomes idle while it drains', async () => {
