@@ -7,7 +7,6 @@ const limit = 50
 const service = 100
 const capacity = (limit * 1_000) / service
 const arrivals = 4 * capacity
-const maxQueue = 4 * limit
 const queueTimeout = 2_000
 
 export const overload = {
@@ -15,7 +14,7 @@ export const overload = {
   line: `four times the clients that can be served, newest first and oldest first: served, refused, p50 and p99`,
   rounds: 30,
   how: `A round is a second. The limit is ${limit} sessions and the upstream takes ${service} ms for each, so ${capacity} clients a second can
-be served; ${arrivals} come, whether or not those before them were served, as strangers do. ${maxQueue} may wait, for ${queueTimeout / 1_000} s. The times
+be served; ${arrivals} come, whether or not those before them were served, as strangers do. 1,024 may wait (the default), for ${queueTimeout / 1_000} s. The times
 are those of the clients that were served, from the call to connect to the last byte.`,
 
   async run({ rounds, tell }) {
@@ -57,7 +56,7 @@ function bars(title, results, key) {
 
 /** Clients for so long; resolves to what became of them. */
 async function pressure(order, duration, tell) {
-  const options = { maxConnections: limit, maxQueue, queueTimeout, order }
+  const options = { maxConnections: limit, queueTimeout, order }
   const server = await startLimited(options, './slow-upstream.js', service)
   const times = []
   let refused = 0
