@@ -58,7 +58,8 @@ It needs Linux. nginx and HAProxy take part if they are installed: \`apt-get ins
 }
 
 function section({ name, line, how, rounds, date, machine, versions, table, bars }) {
-  const picture = bars === undefined ? '' : `\n![${bars[0].axis ?? 'CPU per response, shorter is better'}](benchmarks/${name}.svg)\n`
+  const picture =
+    bars === undefined ? '' : `\n![${bars[0].axis ?? 'CPU per response, shorter is better'}](benchmarks/${name}.svg)\n`
   return `## ${name}: ${line}
 ${picture}
 ${formatTable(table)}
