@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts'
+import type { Alarm, Clock } from '../clock.ts'
 import type { PipeAccount } from '../pipe/pipe.ts'
 import { Gate } from './gate.ts'
 import type { Limits } from './limits.ts'
@@ -38,7 +38,7 @@ export class Admission {
   readonly #perIp = new Map<string, number>()
   #maxBytes: number
   #heavy = false
-  #looking = false
+  #look: Alarm | undefined
   #serving = false
 
   constructor(clock: Clock, limits: Limits, maxBytes: number) {
@@ -65,6 +65,9 @@ export class Admission {
 
   quit(door: Doorway): void {
     this.#doors.delete(door)
+    if (this.#doors.size > 0) return
+    this.#look?.cancel()
+    this.#look = undefined
   }
 
   /** How many connections of an address there are, waiting or served. */
@@ -122,10 +125,9 @@ export class Admission {
 
   /** Buffers empty without a word, so somebody who waits for that has to look. */
   #lookAgain(): void {
-    if (this.#looking) return
-    this.#looking = true
-    this.clock.after(bufferLook, () => {
-      this.#looking = false
+    if (this.#look !== undefined) return
+    this.#look = this.clock.after(bufferLook, () => {
+      this.#look = undefined
       this.serveWaiting()
     })
   }

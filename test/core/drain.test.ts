@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ClientSession, Core } from '../../src/index.ts'
+import { ManualClock } from '../../src/testing/index.ts'
 import { dial, TestServer, withCore } from '../support/net.ts'
 
 describe('core.drain()', () => {
@@ -106,7 +107,8 @@ describe('core.close()', () => {
 
   it('waits for an answer that is owed, though the one before has just come', async () => {
     await using upstream = await TestServer.start()
-    const core = new Core()
+    const clock = new ManualClock()
+    const core = new Core({ clock })
     const { port } = await core.listen({ port: 0, host: '127.0.0.1', route: { upstream: upstream.address } })
     const client = await dial(port)
     const peer = await upstream.accept()
@@ -117,9 +119,10 @@ describe('core.close()', () => {
     // In the same tick of the wheel as the answer.
     await client.write('two?')
     await peer.read(4)
-    await new Promise((resolve) => setTimeout(resolve, 1_200))
+    clock.advance(1_200)
     const closed = core.close({ deadline: 5_000 })
-    await new Promise((resolve) => setTimeout(resolve, 600))
+    clock.advance(600)
+    expect(core.sessions).toHaveLength(1)
     peer.end('two!')
     client.end()
     expect(await client.text()).toBe('two!')
