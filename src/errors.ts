@@ -18,6 +18,14 @@ export const errorCodes = [
   'XPS_READ',
   'XPS_STREAM',
   'XPS_FAULT',
+  'XPS_INVALID_HEADER',
+  'XPS_BAD_REQUEST',
+  'XPS_BAD_RESPONSE',
+  'XPS_TOO_LARGE',
+  'XPS_METHOD',
+  'XPS_EXPECTATION',
+  'XPS_PRECONDITION',
+  'XPS_BUSY',
 ] as const
 
 /** A stable name for what went wrong. Match on this, never on the message. */
@@ -32,6 +40,12 @@ export type TimeoutReason =
   | 'tunnel-idle'
   | 'session-age'
   | 'drain'
+  | 'request-head'
+  | 'request-body'
+  | 'keep-alive'
+  | 'transaction'
+  | 'response-head'
+  | 'queue'
 
 /** The side that an error came from: who called us, whom we call, or this program itself. */
 export type ErrorOrigin = 'client' | 'upstream' | 'internal'
@@ -50,6 +64,10 @@ export interface XpsErrorOptions {
   elapsed?: number
   /** For `XPS_TIMEOUT`: which time it was. */
   reason?: TimeoutReason
+  /** The HTTP status that tells a client of it, where there is a better one than the code's own. */
+  status?: number
+  /** Header fields that tell an HTTP client more: `allow`, `retry-after`. */
+  headers?: Readonly<Record<string, string>>
 }
 
 /** The one error class of the library. */
@@ -61,6 +79,8 @@ export class XpsError extends Error {
   readonly address: string | undefined
   readonly elapsed: number | undefined
   readonly reason: TimeoutReason | undefined
+  readonly status: number | undefined
+  readonly headers: Readonly<Record<string, string>> | undefined
 
   constructor(code: ErrorCode, message: string, options: XpsErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -70,6 +90,8 @@ export class XpsError extends Error {
     this.address = options.address
     this.elapsed = options.elapsed
     this.reason = options.reason
+    this.status = options.status
+    this.headers = options.headers
   }
 }
 

@@ -4,7 +4,7 @@ export { Deadlines } from './admission/deadlines.ts'
 // How many are taken, how long things may take, and what was counted.
 export type { LimitOptions } from './admission/limits.ts'
 export type { RuleOptions } from './admission/rules.ts'
-export type { Histogram, RefusalReason, Stats } from './admission/stats.ts'
+export type { Histogram, RefusalReason, SessionTimeout, Stats } from './admission/stats.ts'
 export { defaultTimeouts, type TimeoutOptions, type Timeouts } from './admission/timeouts.ts'
 export { type Alarm, type Clock, systemClock } from './clock.ts'
 export { type Address, formatAddress, parseAddress } from './core/address.ts'

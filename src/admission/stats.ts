@@ -3,6 +3,9 @@ import type { TimeoutReason } from '../errors.ts'
 /** Why a connection was closed without being served. */
 export type RefusalReason = 'queue-full' | 'queue-timeout' | 'per-ip' | 'closing' | 'gone'
 
+/** What can end a session for taking too long. The other times are about a part of what a session does. */
+export type SessionTimeout = Exclude<TimeoutReason, 'transaction' | 'response-head' | 'queue'>
+
 /** How many values fell up to and including each bound; the last count is of those above all bounds. */
 export interface Histogram {
   readonly bounds: readonly number[]
@@ -28,7 +31,7 @@ export interface Stats {
   /** Sessions that made room for others. */
   readonly evicted: number
   /** Sessions that took too long. */
-  readonly timedOut: Readonly<Record<TimeoutReason, number>>
+  readonly timedOut: Readonly<Record<SessionTimeout, number>>
   /** Lifetimes that the watch found and ended. Anything but 0 is a defect of a protocol. */
   readonly zombies: number
   /** Bytes from clients, of sessions past and present. */
@@ -53,7 +56,7 @@ export class Counters {
     closing: 0,
     gone: 0,
   }
-  readonly timedOut: Record<TimeoutReason, number> = {
+  readonly timedOut: Record<SessionTimeout, number> = {
     'first-byte': 0,
     connect: 0,
     'client-idle': 0,
@@ -61,10 +64,18 @@ export class Counters {
     'tunnel-idle': 0,
     'session-age': 0,
     drain: 0,
+    'request-head': 0,
+    'request-body': 0,
+    'keep-alive': 0,
   }
   readonly #waits: number[] = new Array(waitBounds.length + 1).fill(0)
   #waited = 0
   #waitSum = 0
+
+  /** A session took too long. */
+  countTimeout(reason: TimeoutReason | undefined): void {
+    if (reason !== undefined && reason in this.timedOut) this.timedOut[reason as SessionTimeout]++
+  }
 
   wait(milliseconds: number): void {
     let index = 0

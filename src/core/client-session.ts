@@ -183,6 +183,11 @@ export abstract class ClientSession<
     this.emit('close', error)
   }
 
+  /** Something took too long; the error's `reason` says what. By default that ends the session. */
+  protected timedOut(error: XpsError): void {
+    this.abort(error)
+  }
+
   /** It could not be opened. */
   protected failed(error: unknown): void {
     this.fault(error)
@@ -197,15 +202,25 @@ export abstract class ClientSession<
     if (this.phase === 'draining' && this.idle) return this.finish()
     const deadlines = new Deadlines(this.client.clock.now())
     this.deadlines(deadlines)
-    if (deadlines.passed) return this.#timedOut(deadlines.reason as TimeoutReason)
+    if (deadlines.passed) {
+      this.#timedOut(deadlines.reason as TimeoutReason)
+      if (this.#over) return
+      // It goes on, with other deadlines; they are looked at soon, not at once, in case that they are the same.
+      this.#alarm = this.client.clock.after(drainLook, () => this.#watchTime())
+      return
+    }
     deadlines.mayBegin(this.phase === 'draining' ? drainLook : longestLook)
     this.#alarm = this.client.clock.after(deadlines.wait, () => this.#watchTime())
   }
 
   #timedOut(reason: TimeoutReason): void {
-    const origin = reason.startsWith('upstream') ? 'upstream' : 'client'
+    const origin = reason.startsWith('upstream') || reason === 'response-head' ? 'upstream' : 'client'
     const message = `session took too long: ${reason} after ${Math.round(this.age)} ms`
-    this.abort(new XpsError('XPS_TIMEOUT', message, { origin, reason, elapsed: this.age }))
+    this.timedOut(new XpsError('XPS_TIMEOUT', message, { origin, reason, elapsed: this.age }))
+  }
+
+  get #over(): boolean {
+    return this.phase === 'closed'
   }
 
   /** One object of options for all pipes that have none of their own. */

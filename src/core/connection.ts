@@ -187,6 +187,11 @@ export class Connection extends Living<ConnectionEvents> {
     return plainAddress((this.#socket as Partial<Socket> | undefined)?.remoteAddress)
   }
 
+  /** The peer's port; undefined for Unix-domain and in-process sockets. */
+  get remotePort(): number | undefined {
+    return (this.#socket as Partial<Socket> | undefined)?.remotePort
+  }
+
   /** Bytes that came from the peer. */
   get bytesIn(): number {
     return this.#bytesIn

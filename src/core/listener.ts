@@ -264,7 +264,7 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
       counters.bytesIn += client.bytesIn
       counters.bytesOut += client.bytesOut
       if (evicted) counters.evicted++
-      if (error?.code === 'XPS_TIMEOUT' && error.reason !== undefined) counters.timedOut[error.reason]++
+      if (error?.code === 'XPS_TIMEOUT') counters.countTimeout(error.reason)
     })
     if (evicted) this.#scope.admission.evicting--
     this.#door.left(evicted)

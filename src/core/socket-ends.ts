@@ -81,6 +81,19 @@ export class SocketSink extends PipeSink {
     return chunk.length
   }
 
+  /** In one system call, where the socket has one for it. */
+  override takeBoth(head: Uint8Array, chunk: Uint8Array): boolean {
+    const socket = this.#socket as Duplex
+    socket.cork()
+    socket.write(head)
+    socket.write(chunk)
+    socket.uncork()
+    this.lastTime = this.#owner.time()
+    this.bytes += head.length + chunk.length
+    if (socket.writableLength > 0) this.#wait()
+    return true
+  }
+
   override sourceEnded(error: XpsError | undefined): void {
     super.sourceEnded(error)
     // A source that was cut short ends the direction all the same: a raw stream has no better way to say so.

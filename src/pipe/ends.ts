@@ -7,6 +7,7 @@ export interface SourceSide {
   /** Nothing waits in the pipe, and the sink is done with all that it was given. */
   readonly flushed: boolean
   write(chunk: Uint8Array): number
+  writeBoth(head: Uint8Array, chunk: Uint8Array): boolean
   sourceEnded(error: XpsError | undefined): void
   abort(error: XpsError): void
 }

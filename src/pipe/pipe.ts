@@ -198,6 +198,21 @@ export class Pipe {
     return taken + this.#enqueue(chunk.subarray(taken))
   }
 
+  /** @internal The straight way through for two chunks at once, or not at all. */
+  writeBoth(head: Uint8Array, chunk: Uint8Array): boolean {
+    const sink = this.#sink
+    const length = head.length + chunk.length
+    if (this.#over || this.#ending || this.#busy || sink === undefined || !sink.ready || length > this.limit)
+      return false
+    if (this.#queue !== undefined && this.#queue.length > 0) return false
+    this.#busy = true
+    const taken = sink.takeBoth(head, chunk)
+    this.#busy = false
+    if (taken) this.#gave(sink, length)
+    else if (this.#asked || this.#ending) this.#afterBusy()
+    return taken
+  }
+
   /** @internal */
   sourceEnded(error: XpsError | undefined): void {
     if (this.#over) return
@@ -230,13 +245,17 @@ export class Pipe {
     this.#busy = true
     const taken = sink.take(chunk)
     this.#busy = false
+    this.#gave(sink, taken)
+    return taken
+  }
+
+  #gave(sink: PipeSink, taken: number): void {
     this.#bytes += taken
     if (!sink.ready && !this.#over) {
       this.#inFlight = taken
       this.#enter()
     }
     if (this.#asked || this.#ending) this.#afterBusy()
-    return taken
   }
 
   #giveSlices(sink: PipeSink, chunk: Uint8Array): number {

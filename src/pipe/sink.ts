@@ -67,6 +67,11 @@ export class PipeSink {
     return chunk.length
   }
 
+  /** @internal Hands two chunks over at once; false, and nothing was taken, if the sink knows no way to do that. */
+  takeBoth(_head: Uint8Array, _chunk: Uint8Array): boolean {
+    return false
+  }
+
   /** @internal The pipe has delivered everything. */
   sourceEnded(error: XpsError | undefined): void {
     this.#pipe = undefined

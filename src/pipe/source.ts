@@ -54,6 +54,15 @@ export class PipeSource {
   }
 
   /**
+   * Puts two chunks into the pipe at once, for a sink that can send them as one. False, and nothing was taken, if there
+   * is no such sink or it is not ready for both: write them one after the other then.
+   */
+  writeBoth(head: Uint8Array, chunk: Uint8Array): boolean {
+    if (this.#pipe === undefined || this.#state !== 'free') return false
+    return this.#pipe.writeBoth(head, chunk)
+  }
+
+  /**
    * Says that there is no more. What is in the pipe is still delivered, then the sink is told.
    * An error says that bytes are missing: the sink learns of it after the last byte.
    */
