@@ -1,0 +1,340 @@
+import { invalidOption, knownOptions } from '../../options.ts'
+import { checkField, Fields } from '../fields.ts'
+import type { RequestHead, ResponseHead } from '../messages.ts'
+import { CookieAttribute, type CookieRewrite } from './cookies.ts'
+import type { ForwardedClient } from './forwarded-client.ts'
+import { acceptsTrailers, bitsOf, hopByHop, isLookalike, nominatedNames } from './hop-by-hop.ts'
+import { PathRewrite, type PathRewriteOptions, pathRewriteNames } from './path-rewrite.ts'
+import { Provenance, type ProvenanceOptions, type PublicSide, provenanceNames, textOf } from './provenance.ts'
+import { type RedirectRewrite, Redirects } from './redirects.ts'
+import { forwardedTrailers } from './trailers.ts'
+
+/** How requests are passed on to an upstream, and its responses to the client. */
+export interface ForwardingOptions extends ProvenanceOptions, PathRewriteOptions {
+  /** `Host` for the upstream: the client's, the upstream's own address, or a given one. @default 'keep' */
+  hostHeader?: 'keep' | 'upstream' | (string & {})
+  /** Passes on that the client takes trailers (`TE: trailers`); all else in `TE` is for this hop. @default true */
+  trailers?: boolean
+  /**
+   * More fields that a client can neither take away by naming them in `Connection` nor send with underscores for
+   * hyphens: those that a proxy before this one, or the server behind, relies on.
+   */
+  protect?: readonly string[]
+  /**
+   * Rewrites `Location`, `Content-Location` and `Refresh` where the upstream names itself by its own address or by a
+   * path without the prefix.
+   * @default 'rewrite'
+   */
+  redirects?: 'rewrite' | 'leave' | RedirectRewrite
+  /** Rewrites `Domain` in `Set-Cookie`. @default left as it is */
+  cookieDomain?: CookieRewrite
+  /** Rewrites `Path` in `Set-Cookie`. @default left as it is */
+  cookiePath?: CookieRewrite
+}
+
+/** The names of the options, for checks of what is given. */
+export const forwardingNames: readonly (keyof ForwardingOptions)[] = [
+  ...provenanceNames,
+  ...pathRewriteNames,
+  'hostHeader',
+  'trailers',
+  'protect',
+  'redirects',
+  'cookieDomain',
+  'cookiePath',
+]
+
+/** What a response answers, as far as forwarding has to know: a transaction has it all. */
+export interface Answered {
+  /** As it came, or as hooks left it. */
+  readonly request: RequestHead
+  readonly client: ForwardedClient
+  /** As it was given for the request: host and port. */
+  readonly upstreamHost: string
+  /** The prefix of the route; `''` for none. */
+  readonly prefix: string
+}
+
+const connectionBit = bitsOf('connection')
+const teBit = bitsOf('te')
+const hostBit = bitsOf('host')
+const redirectBits = bitsOf('location', 'content-location', 'refresh')
+
+/**
+ * The rules by which header fields are passed on, both ways. One serves all the requests of a route.
+ *
+ * What is for one hop is removed: `Connection` and what it names, `Keep-Alive`, `Proxy-Connection`, `Proxy-Authenticate`,
+ * `Proxy-Authorization`, `TE` (but see `trailers`), `Upgrade`; and the framing, `Content-Length` and `Transfer-Encoding`,
+ * which whoever writes the message writes anew. An upgrade that is wanted is written by whoever does it, too. All else is
+ * passed on as it was spelled, in its order.
+ */
+export class Forwarding {
+  readonly #provenance: Provenance
+  readonly #paths: PathRewrite
+  readonly #host: string
+  readonly #trailers: boolean
+  readonly #protect: ReadonlySet<string> | undefined
+  readonly #redirects: Redirects | undefined
+  readonly #cookieDomain: CookieAttribute | undefined
+  readonly #cookiePath: CookieAttribute | undefined
+
+  /** Throws `XPS_INVALID_OPTION`; `name` comes before the name of the option: `routes[1].hostHeader`. */
+  constructor(options: ForwardingOptions = {}, name = '') {
+    const at = name === '' ? '' : `${name}.`
+    knownOptions(name === '' ? 'forwarding' : name, options, forwardingNames)
+    const { hostHeader = 'keep', trailers = true, protect, redirects = 'rewrite', cookieDomain, cookiePath } = options
+    this.#provenance = new Provenance(options, at)
+    this.#paths = new PathRewrite(options, at)
+    if (typeof hostHeader !== 'string' || !/^(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d{1,5})?$/i.test(hostHeader)) {
+      throw invalidOption(`${at}hostHeader`, hostHeader, "'keep', 'upstream' or a host such as 'app.test'")
+    }
+    this.#host = hostHeader
+    if (typeof trailers !== 'boolean') throw invalidOption(`${at}trailers`, trailers, 'true or false')
+    this.#trailers = trailers
+    this.#protect = protectOption(`${at}protect`, protect)
+    this.#redirects = redirectsOption(`${at}redirects`, redirects, this.#paths)
+    this.#cookieDomain = cookieOption(`${at}cookieDomain`, 'domain', cookieDomain)
+    this.#cookiePath = cookieOption(`${at}cookiePath`, 'path', cookiePath)
+  }
+
+  /**
+   * The target of the request to the upstream. `prefix` is that of the route; the request's target should be the one
+   * that its router has found, without dot segments.
+   */
+  target(request: RequestHead, prefix: string): string {
+    return this.#paths.target(request, prefix)
+  }
+
+  /** The address of the client that a request comes from in the end, as far as trusted peers say. */
+  clientAddress(request: RequestHead, client: ForwardedClient): string {
+    return this.#provenance.clientAddress(request, client)
+  }
+
+  /** How the client calls this server, as far as trusted peers say. */
+  publicSide(request: RequestHead, client: ForwardedClient): PublicSide {
+    return this.#provenance.publicSide(request, client)
+  }
+
+  /**
+   * Why a request must not be passed on (RFC 9110, 7.6): it has come through here too often (`'loop'`, answered 508), or
+   * it is an OPTIONS or TRACE for this server (`'max-forwards'`, whose `Max-Forwards` is 0).
+   */
+  stops(request: RequestHead): 'loop' | 'max-forwards' | undefined {
+    if (countsForwards(request.method) && /^0+$/.test(request.headers.get('max-forwards') ?? '')) return 'max-forwards'
+    const via = request.headers.get('via')
+    return via !== undefined && this.#provenance.loops(via) ? 'loop' : undefined
+  }
+
+  /** `Host`, or `:authority`, for the upstream. */
+  hostFor(request: RequestHead, upstreamHost: string): string {
+    if (this.#host === 'upstream') return upstreamHost
+    if (this.#host !== 'keep') return this.#host
+    const host = request.headers.get('host') ?? request.authority
+    return host === '' ? upstreamHost : host
+  }
+
+  /**
+   * The header fields for an upstream as HTTP/1 writes them, each with its CRLF: without a start line, framing and the
+   * empty line at the end. `drop` has bits of more known fields to leave out.
+   */
+  requestBlock(request: RequestHead, client: ForwardedClient, upstreamHost: string, drop = 0): string {
+    const { headers } = request
+    const { present } = headers
+    const names = this.#leftOut(request, present)
+    let bits = hopByHop | this.#provenance.dropped(client) | drop
+    let block = ''
+    if (this.#host !== 'keep' || (present & hostBit) === 0) {
+      bits |= hostBit
+      block = `Host: ${this.#checkedHost(request, upstreamHost)}\r\n`
+    }
+    block += headers.serialize(bits, names) + this.#provenance.written(request, client, present).text
+    if ((present & teBit) !== 0 && this.#passesTrailers(request)) block += 'TE: trailers\r\nConnection: TE\r\n'
+    return names === undefined ? block : block + textOf(this.#remade(request, names))
+  }
+
+  /** The same as a list, without `Host`: see {@link hostFor}. `TE` may be in it, without a `Connection` for it. */
+  requestFields(request: RequestHead, client: ForwardedClient, drop = 0): Fields {
+    const { headers } = request
+    const { present } = headers
+    const names = this.#leftOut(request, present)
+    const bits = hopByHop | hostBit | this.#provenance.dropped(client) | drop
+    const fields = keptFields(headers, bits, names)
+    addPairs(fields, this.#provenance.written(request, client, present).pairs)
+    if ((present & teBit) !== 0 && this.#passesTrailers(request)) fields.append('TE', 'trailers')
+    if (names !== undefined) addPairs(fields, this.#remade(request, names))
+    return fields
+  }
+
+  /** The header fields for the client as HTTP/1 writes them; `drop` as for {@link requestBlock}. */
+  responseBlock(response: ResponseHead, answered: Answered, drop = 0): string {
+    const { headers } = response
+    const via = this.#provenance.viaOf(response.version)
+    const written = via === undefined ? '' : `Via: ${via}\r\n`
+    const names = this.#namedIn(headers)
+    const rewritten = this.#rewritten(response, answered)
+    if (rewritten === undefined) return headers.serialize(hopByHop | drop, names) + written
+    const without = withNames(names, rewritten)
+    return headers.serialize(hopByHop | drop, without) + textOf(onlyKept(rewritten, names)) + written
+  }
+
+  /** The same as a list. */
+  responseFields(response: ResponseHead, answered: Answered, drop = 0): Fields {
+    const names = this.#namedIn(response.headers)
+    const rewritten = this.#rewritten(response, answered) ?? []
+    const fields = keptFields(response.headers, hopByHop | drop, withNames(names, rewritten))
+    addPairs(fields, onlyKept(rewritten, names))
+    const via = this.#provenance.viaOf(response.version)
+    return via === undefined ? fields : fields.append('Via', via)
+  }
+
+  /** Trailers for the next hop, of a message with the given head. */
+  trailers(trailers: Fields, head: Fields): Fields {
+    return forwardedTrailers(trailers, head, this.#protect)
+  }
+
+  #namedIn(headers: Fields): Set<string> | undefined {
+    const connection = headers.get('connection')
+    return connection === undefined ? undefined : nominatedNames(connection, this.#protect)
+  }
+
+  /** Names that are left out of this request only; undefined for nearly all. */
+  #leftOut(request: RequestHead, present: number): Set<string> | undefined {
+    const { headers } = request
+    let names = (present & connectionBit) === 0 ? undefined : this.#namedIn(headers)
+    const { size } = headers
+    if (headers.underscored)
+      for (let index = 0; index < size; index++) {
+        if (headers.kindAt(index) !== 0) continue
+        const name = headers.nameAt(index)
+        if (!isLookalike(name, this.#protect)) continue
+        names ??= new Set()
+        names.add(name.toLowerCase())
+      }
+    if (countsForwards(request.method) && /^\d{1,9}$/.test(headers.get('max-forwards') ?? '')) {
+      names ??= new Set()
+      names.add('max-forwards')
+    }
+    if (request.version === '2' && headers.getAll('cookie').length > 1) {
+      names ??= new Set()
+      names.add('cookie')
+    }
+    return names
+  }
+
+  /** What takes the place of fields that were left out because they have to be written otherwise. */
+  #remade(request: RequestHead, names: ReadonlySet<string>): string[] {
+    const { headers } = request
+    const pairs: string[] = []
+    // RFC 9110, 7.6.2. A `Connection` that names it has no say.
+    if (names.has('max-forwards') && countsForwards(request.method)) {
+      pairs.push('Max-Forwards', String(Math.max(0, Number(headers.get('max-forwards')) - 1)))
+    }
+    // RFC 9113, 8.2.3: HTTP/2 may cut it into crumbs, which nobody else can put together.
+    if (names.has('cookie')) pairs.push('Cookie', headers.getAll('cookie').join('; '))
+    return pairs
+  }
+
+  #checkedHost(request: RequestHead, upstreamHost: string): string {
+    const host = this.hostFor(request, upstreamHost)
+    checkField('host', host)
+    return host
+  }
+
+  /** HTTP/1.0 has no trailers (and no TE). */
+  #passesTrailers(request: RequestHead): boolean {
+    return this.#trailers && request.version !== '1.0' && acceptsTrailers(request.headers.get('te') ?? '')
+  }
+
+  /** Fields of a response whose values change: name, value, name, value. */
+  #rewritten(response: ResponseHead, answered: Answered): string[] | undefined {
+    const { headers, status } = response
+    let pairs: string[] | undefined
+    if (this.#redirects !== undefined && (headers.present & redirectBits) !== 0) {
+      const location = status === 201 || (status >= 300 && status < 400) ? headers.get('location') : undefined
+      const content = headers.get('content-location')
+      const refresh = headers.get('refresh')
+      if (location !== undefined || content !== undefined || refresh !== undefined) {
+        const { request, client, upstreamHost, prefix } = answered
+        const side = this.#provenance.publicSide(request, client)
+        const own = this.#host === 'keep' || this.#host === 'upstream' ? [upstreamHost] : [upstreamHost, this.#host]
+        pairs = []
+        if (location !== undefined) pairs.push('Location', this.#redirects.url(location, own, side, prefix))
+        if (content !== undefined) pairs.push('Content-Location', this.#redirects.url(content, own, side, prefix))
+        if (refresh !== undefined) pairs.push('Refresh', this.#redirects.refresh(refresh, own, side, prefix))
+        for (let at = 0; at < pairs.length; at += 2) checkField(pairs[at] as string, pairs[at + 1] as string)
+      }
+    }
+    if (this.#cookieDomain === undefined && this.#cookiePath === undefined) return pairs
+    for (const given of headers.getAll('set-cookie')) {
+      pairs ??= []
+      const cookie = this.#cookieDomain?.rewrite(given) ?? given
+      pairs.push('Set-Cookie', this.#cookiePath?.rewrite(cookie) ?? cookie)
+    }
+    return pairs
+  }
+}
+
+/** The methods whose requests count the hops that they may take (RFC 9110, 7.6.2). */
+function countsForwards(method: string): boolean {
+  return method === 'OPTIONS' || method === 'TRACE'
+}
+
+function protectOption(name: string, given: readonly string[] | undefined): ReadonlySet<string> | undefined {
+  if (given === undefined) return undefined
+  if (!Array.isArray(given)) throw invalidOption(name, given, 'a list of names of header fields')
+  for (const field of given as readonly unknown[]) {
+    if (typeof field !== 'string' || !/^[!#$%&'*+\-.^_`|~\da-z]+$/i.test(field)) {
+      throw invalidOption(name, field, 'made of names of header fields')
+    }
+  }
+  return new Set((given as readonly string[]).map((field) => field.toLowerCase()))
+}
+
+function redirectsOption(
+  name: string,
+  given: 'rewrite' | 'leave' | RedirectRewrite,
+  paths: PathRewrite,
+): Redirects | undefined {
+  if (given === 'leave') return undefined
+  if (given === 'rewrite') return new Redirects({}, paths)
+  if (typeof given !== 'object' || given === null) throw invalidOption(name, given, "'rewrite', 'leave' or an object")
+  knownOptions(name, given, ['host', 'scheme'])
+  return new Redirects(given, paths, name)
+}
+
+function cookieOption(
+  name: string,
+  attribute: 'domain' | 'path',
+  given: CookieRewrite | undefined,
+): CookieAttribute | undefined {
+  return given === undefined ? undefined : new CookieAttribute(name, attribute, given)
+}
+
+function keptFields(headers: Fields, bits: number, names: ReadonlySet<string> | undefined): Fields {
+  const kept = new Fields()
+  for (let index = 0; index < headers.size; index++) {
+    const kind = headers.kindAt(index)
+    if (kind !== 0 && ((bits >>> kind) & 1) === 1) continue
+    const name = headers.nameAt(index)
+    if (names?.has(name.toLowerCase()) !== true) kept.append(name, headers.valueAt(index))
+  }
+  return kept
+}
+
+function addPairs(fields: Fields, pairs: readonly string[]): void {
+  for (let at = 0; at < pairs.length; at += 2) fields.append(pairs[at] as string, pairs[at + 1] as string)
+}
+
+/** The names of the pairs besides those that are there already. */
+function withNames(names: ReadonlySet<string> | undefined, pairs: readonly string[]): ReadonlySet<string> | undefined {
+  if (pairs.length === 0) return names
+  const all = new Set(names)
+  for (let at = 0; at < pairs.length; at += 2) all.add((pairs[at] as string).toLowerCase())
+  return all
+}
+
+/** The pairs whose names `Connection` has not named. */
+function onlyKept(pairs: readonly string[], names: ReadonlySet<string> | undefined): readonly string[] {
+  if (names === undefined) return pairs
+  return pairs.filter((_, at) => !names.has((pairs[at - (at % 2)] as string).toLowerCase()))
+}
