@@ -7,7 +7,12 @@ import { Extractor, ExtractorConfig, ExtractorLogLevel } from '@microsoft/api-ex
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const check = process.argv.includes('--check')
-const reports = { 'dist/index.d.ts': 'docs/api/xps.api.md', 'dist/testing.d.ts': 'docs/api/xps-testing.api.md' }
+const reports = {
+  'dist/index.d.ts': 'docs/api/xps.api.md',
+  'dist/http.d.ts': 'docs/api/xps-http.api.md',
+  'dist/http-proxy.d.ts': 'docs/api/xps-http-proxy.api.md',
+  'dist/testing.d.ts': 'docs/api/xps-testing.api.md',
+}
 
 function reportOf(entry) {
   const folder = mkdtempSync(join(tmpdir(), 'xps-api-'))

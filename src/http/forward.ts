@@ -1,0 +1,301 @@
+import type { Deadlines } from '../admission/deadlines.ts'
+import { XpsError } from '../errors.ts'
+import { Pipe } from '../pipe/pipe.ts'
+import type { PipeSource } from '../pipe/source.ts'
+import type { ReadyHead, ResponseSink } from './client-stream.ts'
+import type { Fields } from './fields.ts'
+import type { ForwardedClient } from './forwarding/forwarded-client.ts'
+import type { Answered, Forwarding } from './forwarding/forwarding.ts'
+import type { RequestHead, ResponseHead } from './messages.ts'
+import type { Origin, Waiter } from './pool.ts'
+import type { Answerer, IncomingResponse, Transaction } from './transaction.ts'
+import type { UpstreamGroup } from './upstream-group.ts'
+import type { UpstreamExchange, UpstreamSession } from './upstream-session.ts'
+
+/** Methods that may be sent again if nobody knows whether they were seen (RFC 9110, 9.2.2). */
+const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+/** How often a request is tried in all. */
+const mostAttempts = 3
+
+/**
+ * Sends a transaction's request to an upstream, and brings the response back: chooses an address, waits for a
+ * connection, and tries again elsewhere where nobody can have seen the request, or where it does no harm.
+ */
+export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResponse, Answered {
+  readonly method: string
+  head: ResponseHead = noHead
+  length = 0
+  body: Uint8Array | PipeSource = nothing
+  readonly #transaction: Transaction
+  readonly #group: UpstreamGroup
+  readonly #forwarding: Forwarding
+  #origin: Origin
+  /** Origins that could not be connected to, in this transaction. */
+  #tried: Origin[] | undefined
+  #attempts = 0
+  /** Chosen by a hook: nothing else is tried. */
+  #fixed = false
+  #session: UpstreamSession | undefined
+  #waiting = false
+  /** The request is on its way on the connection. */
+  #sent = false
+  #requestPipe: Pipe | undefined
+  /** Some of a body that cannot be repeated has been sent. */
+  #bodyGone = false
+  /** The connection had carried, or carries, other requests: what breaks it need not be about this one. */
+  #reused = false
+  #responded = false
+  #retreated = false
+  #sink: ResponseSink | undefined
+  /** What followed the response's body. */
+  #trailers: Fields | undefined
+
+  constructor(transaction: Transaction, group: UpstreamGroup, forwarding: Forwarding) {
+    this.#transaction = transaction
+    this.#group = group
+    this.#forwarding = forwarding
+    this.method = transaction.request.method
+    this.#origin = group.pick(transaction.session)
+    const stop = forwarding.stops(transaction.request)
+    if (stop !== undefined) throw stopped(stop)
+  }
+
+  get address(): string {
+    return this.#origin.address
+  }
+
+  get request(): RequestHead {
+    return this.#transaction.request
+  }
+
+  get client(): ForwardedClient {
+    return this.#transaction.session.forwardedClient
+  }
+
+  get upstreamHost(): string {
+    return this.#origin.host
+  }
+
+  get prefix(): string {
+    return this.#transaction.prefix
+  }
+
+  get pipelined(): boolean {
+    return this.#transaction.stream.requestLength === 0 && idempotent.has(this.method)
+  }
+
+  /** A hook has chosen another address. */
+  choose(address: string): void {
+    this.#origin = this.#group.named(address)
+    this.#fixed = true
+  }
+
+  /** Waits for a connection. */
+  connect(): void {
+    this.#attempts++
+    this.#waiting = true
+    this.#origin.acquire(this, this.#transaction.session)
+  }
+
+  given(session: UpstreamSession): void {
+    this.#waiting = false
+    this.#sent = false
+    this.#session = session
+    this.#transaction.enter('send')
+  }
+
+  refused(error: XpsError): void {
+    this.#waiting = false
+    if (error.code === 'XPS_BUSY' || error.code === 'XPS_CLOSED' || !this.#another(this.#reused))
+      return this.#transaction.fail(error)
+    this.#transaction.enter('upstream')
+  }
+
+  /** Sends the request on the connection that was given. */
+  send(): void {
+    const session = this.#session
+    const transaction = this.#transaction
+    const { stream } = transaction
+    if (session === undefined) return
+    session.reserved = false
+    if (!session.canSend) {
+      // It broke while a hook held the request.
+      this.#session = undefined
+      return transaction.enter('upstream')
+    }
+    this.#sent = true
+    const batch = this.pipelined && this.#origin.pipelines
+    this.#reused = session.requests > 0 || batch
+    const { stages, changing } = transaction.requestStages
+    const bytes = stages.length === 0 ? stream.requestBytes : undefined
+    const length = changing ? -1 : stream.requestLength
+    const text = this.#requestText(length)
+    const sink = session.send(this, { text, length, body: bytes }, batch)
+    if (sink === undefined) return
+    this.#bodyGone = true
+    sink.trailersOf = () => this.#requestTrailers()
+    this.#requestPipe = new Pipe(transaction.body, sink, {
+      ...transaction.pipeOptions(),
+      onClose: () => {
+        this.#requestPipe = undefined
+      },
+    })
+  }
+
+  /** Start line, fields, framing and the empty line. */
+  #requestText(length: number): string {
+    const { request } = this
+    const forwarding = this.#forwarding
+    const target = forwarding.target(request, this.prefix)
+    const block = forwarding.requestBlock(request, this.client, this.upstreamHost)
+    let framing = ''
+    if (length > 0) framing = `Content-Length: ${length}\r\n`
+    else if (length < 0) framing = 'Transfer-Encoding: chunked\r\n'
+    // Somebody who said that there is nothing has it said on: POST without a length is refused by some.
+    else if (request.headers.has('content-length')) framing = 'Content-Length: 0\r\n'
+    return `${request.method} ${target} HTTP/1.1\r\n${block}${framing}\r\n`
+  }
+
+  #requestTrailers(): Fields | undefined {
+    const trailers = this.#transaction.stream.requestTrailers
+    if (trailers === undefined || trailers.size === 0) return undefined
+    return this.#forwarding.trailers(trailers, this.request.headers)
+  }
+
+  /** Where the response's body goes. */
+  deliverTo(sink: ResponseSink): void {
+    this.#sink = sink
+    sink.trailersOf = () => {
+      const trailers = this.#trailers
+      if (trailers === undefined || trailers.size === 0) return undefined
+      return this.#forwarding.trailers(trailers, this.head.headers)
+    }
+  }
+
+  informed(head: ResponseHead): void {
+    this.#transaction.stream.inform(new ForwardedHead(head, this.#forwarding, this))
+  }
+
+  responded(head: ResponseHead, length: number, body: Uint8Array | PipeSource): void {
+    this.#responded = true
+    this.head = head
+    this.length = length
+    this.body = body
+    this.#transaction.receive(this)
+    // A hook holds the response back, and the memory of the body is not ours.
+    if (this.body instanceof Uint8Array && this.body.length > 0 && this.#transaction.state !== 'closed') {
+      this.body = Buffer.from(this.body)
+    }
+  }
+
+  ready(): ReadyHead {
+    return new ForwardedHead(this.head, this.#forwarding, this)
+  }
+
+  trailed(trailers: Fields): void {
+    this.#trailers = trailers
+  }
+
+  failed(error: XpsError, seen: boolean): void {
+    this.#session = undefined
+    if (this.#retreated || this.#responded) return
+    // On a connection that was used before, the upstream may have closed it before it saw anything.
+    const harmless = idempotent.has(this.method) && (this.#reused || this.#group.origins.length > 1)
+    const repeatable = !seen && !this.#bodyGone && (error.retryable || harmless)
+    if (error.code === 'XPS_BAD_RESPONSE' || !repeatable || !this.#another(this.#reused))
+      return this.#transaction.fail(error)
+    this.#transaction.enter('upstream')
+  }
+
+  done(): void {
+    this.#session = undefined
+  }
+
+  retreat(error: XpsError): void {
+    if (this.#retreated) return
+    this.#retreated = true
+    if (this.#waiting) this.#origin.forget(this)
+    this.#waiting = false
+    const session = this.#session
+    this.#session = undefined
+    if (session !== undefined) {
+      if (this.#sent) session.leave(this, error)
+      else this.#origin.giveBack(session)
+    }
+    this.#requestPipe?.abort(error)
+  }
+
+  get lastActive(): number {
+    const connection = this.#session?.connection
+    return connection === undefined ? 0 : Math.max(connection.lastIn, connection.lastOut)
+  }
+
+  deadlines(deadlines: Deadlines): void {
+    const transaction = this.#transaction
+    const { timeouts } = transaction.scope
+    const session = this.#session
+    if (this.#waiting) {
+      deadlines.offer(transaction.stateSince, timeouts.queueTimeout, 'queue')
+      return
+    }
+    if (session === undefined) return
+    const { upstreamIdleTimeout } = transaction.session.timeouts
+    if (session.stalled) deadlines.offer(session.connection.lastOut, upstreamIdleTimeout, 'upstream-idle')
+    if (transaction.state === 'wait' && transaction.stream.requestComplete) {
+      const since = Math.max(transaction.stateSince, session.connection.lastOut)
+      deadlines.offer(since, timeouts.responseTimeout, 'response-head')
+    } else if (transaction.state === 'body' && this.#sink?.ready === true) {
+      deadlines.offer(Math.max(transaction.stateSince, session.lastIn), timeouts.responseIdleTimeout, 'upstream-idle')
+    }
+  }
+
+  /** Turns to another address; or, if it was the connection that broke, to the same. False if there has been enough. */
+  #another(sameToo: boolean): boolean {
+    if (this.#attempts >= mostAttempts || this.#retreated) return false
+    if (this.#fixed || this.#group.origins.length === 1) return sameToo
+    this.#tried ??= []
+    this.#tried.push(this.#origin)
+    const next = this.#group.pick(this.#transaction.session, this.#tried)
+    if (this.#tried.includes(next) && !sameToo) return false
+    this.#origin = next
+    return true
+  }
+}
+
+/** A response's head as it is passed on. */
+class ForwardedHead implements ReadyHead {
+  readonly #head: ResponseHead
+  readonly #forwarding: Forwarding
+  readonly #answered: Answered
+
+  constructor(head: ResponseHead, forwarding: Forwarding, answered: Answered) {
+    this.#head = head
+    this.#forwarding = forwarding
+    this.#answered = answered
+  }
+
+  get status(): number {
+    return this.#head.status
+  }
+
+  get reason(): string {
+    return this.#head.reason
+  }
+
+  block(): string {
+    return this.#forwarding.responseBlock(this.#head, this.#answered)
+  }
+
+  fields(): Fields {
+    return this.#forwarding.responseFields(this.#head, this.#answered)
+  }
+}
+
+const nothing = new Uint8Array(0)
+const noHead = {} as ResponseHead
+
+function stopped(why: 'loop' | 'max-forwards'): XpsError {
+  const message = why === 'loop' ? 'the request has come through here before' : 'the request may go no further'
+  return new XpsError('XPS_REFUSED', message, { origin: 'client', status: why === 'loop' ? 508 : 400 })
+}

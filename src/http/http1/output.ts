@@ -1,0 +1,189 @@
+import type { XpsError } from '../../errors.ts'
+import { PipeSource } from '../../pipe/source.ts'
+
+/** Bytes of a piece that is copied behind what waits, so that both leave in one write. */
+const smallPiece = 8 * 1024
+const scratchSize = 64 * 1024
+
+/** What heads and small pieces are put together in. All outputs share it, because they write one after the other. */
+let scratch: Buffer = Buffer.allocUnsafeSlow(scratchSize)
+/** Takes its place while what is in it is being sent, since that may make others write. */
+let spare: Buffer | undefined
+/** Whose bytes are in it. */
+let writer: Output | undefined
+
+/** What an {@link Output} tells the side of the connection that it belongs to. */
+export interface OutputOwner {
+  /** All that was written has left; more may come. */
+  outputReady(): void
+  /** Nobody takes bytes any more: with an error, or because all have been delivered after the end. */
+  outputOver(error: XpsError | undefined): void
+}
+
+/** Writes heads and bodies to a peer: small pieces are gathered, so that a message is one write where it can be. */
+export class Output extends PipeSource {
+  readonly #owner: OutputOwner
+  /** Bytes in the scratch memory. */
+  #waiting = 0
+  #scheduled = false
+  /** What the pipe did not take; only ever small things, as large ones are not copied. */
+  #rest: Buffer | undefined
+  #ending = false
+
+  constructor(owner: OutputOwner) {
+    super()
+    this.#owner = owner
+  }
+
+  /** Everything has left, so that memory which was handed over may be used again. */
+  get empty(): boolean {
+    return this.#waiting === 0 && this.#rest === undefined && this.flushed
+  }
+
+  /** Adds text (Latin-1, as heads are). It leaves with the next {@link flush}. */
+  text(text: string): void {
+    if (text.length > scratchSize) {
+      this.#send(Buffer.from(text, 'latin1'))
+      return
+    }
+    this.#makeRoom(text.length)
+    this.#waiting += scratch.write(text, this.#waiting, 'latin1')
+  }
+
+  /** Adds a small piece, copied. */
+  copy(bytes: Uint8Array): void {
+    if (bytes.length > scratchSize) {
+      this.#send(Buffer.from(bytes))
+      return
+    }
+    this.#makeRoom(bytes.length)
+    scratch.set(bytes, this.#waiting)
+    this.#waiting += bytes.length
+  }
+
+  /**
+   * Adds a piece of a body and returns how much of it was taken. A small one is copied and leaves soon; a large one
+   * is borrowed until {@link empty}.
+   */
+  body(bytes: Uint8Array): number {
+    if (this.#rest !== undefined) return 0
+    if (bytes.length <= smallPiece) {
+      if (!this.ready) return 0
+      this.copy(bytes)
+      this.schedule()
+      return bytes.length
+    }
+    if (this.#waiting > 0 && this.#sendBoth(bytes)) return bytes.length
+    return this.#rest === undefined ? this.write(bytes) : 0
+  }
+
+  /** Adds a piece of a body that must be taken whole; a large one is borrowed until {@link empty}. */
+  whole(bytes: Uint8Array): void {
+    if (bytes.length <= smallPiece) return this.copy(bytes)
+    if (this.#waiting > 0 && this.#sendBoth(bytes)) return
+    this.#send(bytes)
+  }
+
+  /** Sends what waits. */
+  flush(): void {
+    const length = this.#waiting
+    if (length === 0) return
+    const memory = this.#takeScratch()
+    this.#send(memory.subarray(0, length))
+    this.#leaveScratch(memory)
+  }
+
+  /** The scratch memory is this output's own until the bytes in it have left. */
+  #takeScratch(): Buffer {
+    const memory = scratch
+    this.#waiting = 0
+    writer = undefined
+    scratch = spare ?? Buffer.allocUnsafeSlow(scratchSize)
+    spare = undefined
+    return memory
+  }
+
+  /** What is in flight keeps its memory, and nobody else gets it. */
+  #leaveScratch(memory: Buffer): void {
+    if (this.flushed) spare ??= memory
+  }
+
+  /** Sends what waits, and with it in the same write the large piece if that can be; false if it is still to be sent. */
+  #sendBoth(bytes: Uint8Array): boolean {
+    if (this.#rest !== undefined) {
+      this.flush()
+      return false
+    }
+    const length = this.#waiting
+    const memory = this.#takeScratch()
+    const sent = this.writeBoth(memory.subarray(0, length), bytes)
+    if (!sent) this.#send(memory.subarray(0, length))
+    this.#leaveScratch(memory)
+    return sent
+  }
+
+  /** Sends what waits when the present call is over, unless it has left by then. */
+  schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    process.nextTick(flushScheduled, this)
+  }
+
+  /** @internal */
+  flushScheduled(): void {
+    this.#scheduled = false
+    this.flush()
+  }
+
+  /** There is no more; what waits is sent before. */
+  override end(error?: XpsError): void {
+    this.flush()
+    if (this.#rest === undefined) super.end(error)
+    else this.#ending = true
+  }
+
+  override pulled(): void {
+    if (this.#rest !== undefined) {
+      const rest = this.#rest
+      this.#rest = undefined
+      this.#send(rest)
+      if (this.#rest !== undefined) return
+      if (this.#ending) return super.end()
+      if (!this.flushed) return
+    }
+    this.#owner.outputReady()
+  }
+
+  override over(error: XpsError | undefined): void {
+    super.over(error)
+    if (writer === this) writer = undefined
+    this.#waiting = 0
+    this.#rest = undefined
+    this.#owner.outputOver(error)
+  }
+
+  #makeRoom(length: number): void {
+    if (writer !== this) {
+      writer?.flush()
+      writer = this
+    }
+    if (this.#waiting + length > scratchSize) {
+      this.flush()
+      writer = this
+    }
+  }
+
+  /** Hands bytes to the pipe; what it has no room for is kept. */
+  #send(bytes: Uint8Array): void {
+    if (this.#rest !== undefined) {
+      this.#rest = Buffer.concat([this.#rest, bytes])
+      return
+    }
+    const taken = this.write(bytes)
+    if (taken < bytes.length && !this.ended) this.#rest = Buffer.from(bytes.subarray(taken))
+  }
+}
+
+function flushScheduled(output: Output): void {
+  output.flushScheduled()
+}

@@ -1,0 +1,741 @@
+import type { Deadlines } from '../../admission/deadlines.ts'
+import { ClientSession, type ClientSessionEvents } from '../../core/client-session.ts'
+import type { Connection } from '../../core/connection.ts'
+import { asXpsError, type TimeoutReason, XpsError } from '../../errors.ts'
+import type { Lifetime } from '../../lifetime/lifetime.ts'
+import type { PipeAccount } from '../../pipe/pipe.ts'
+import { PipeSink } from '../../pipe/sink.ts'
+import { PipeSource } from '../../pipe/source.ts'
+import type { ClientStream, ReadyHead, ResponseSink } from '../client-stream.ts'
+import { Fields } from '../fields.ts'
+import { ForwardedClient } from '../forwarding/forwarded-client.ts'
+import { dropNominated } from '../forwarding/hop-by-hop.ts'
+import { HookScope, type Hooks, runHooks } from '../hooks.ts'
+import { type Answer, type RequestHead, ResponseHead } from '../messages.ts'
+import { OwnHead } from '../ready-head.ts'
+import type { HttpScope } from '../scope.ts'
+import type { HttpSession } from '../session.ts'
+import { type Slot, Slots } from '../slots.ts'
+import { Transaction } from '../transaction.ts'
+import { BodySink } from './body-sink.ts'
+import { BodySource } from './body-source.ts'
+import { ChunkedDecoder } from './chunked-decoder.ts'
+import { chunked, incomplete, RequestReader } from './head-reader.ts'
+import { Output } from './output.ts'
+import { statusLine } from './status-line.ts'
+import { wireOf } from './wire.ts'
+
+/**
+ * The bound of what is on its way to the client. A body that comes in pieces never fills it, as one piece waits for the
+ * one before; a file that is kept in memory is sent from there at once.
+ */
+const outputLimit = 512 * 1024
+/** A body that is not longer, and has come with its head, is at hand whole. */
+const wholeBody = 8 * 1024
+/** How many bytes of requests are kept that came before it is their turn. */
+const mostAhead = 64 * 1024
+/** How much of a body that nobody wanted is read and thrown away before the connection is closed instead. */
+const mostUnwanted = 64 * 1024
+/**
+ * When a client that ended its direction is asked whether it has gone, in milliseconds, each after the one before. The
+ * first question is what its kernel answers with a reset; the next finds that out.
+ */
+const probes = [200, 200, 1_000]
+/** When a client ends its direction so long after its request, it is leaving: who half-closes does so at once. */
+const halfCloseWithin = 1_000
+
+/**
+ * An HTTP/1.1 connection of a client: transactions, one after the other.
+ *
+ * ```
+ *  client.source ─► pipe ─► Input ─► RequestReader ─► Transaction
+ *                            └─ body ─► BodySource ─► pipe ─► whoever answers
+ *  client.sink  ◄── pipe ◄── Output ◄── head, BodySink ◄── pipe ◄── response
+ * ```
+ *
+ * What follows a request waits in the pipe until its transaction has closed.
+ *
+ * A client that ends its direction has either half-closed, and waits for its answer, or it has gone; TCP says the same
+ * for both. Before an answer has begun it is asked, by an interim response which a kernel without a reader refuses.
+ */
+export class Http1Session extends ClientSession<ClientSessionEvents> implements HttpSession, ClientStream {
+  readonly hooks: HookScope = new HookScope()
+  readonly port: number
+  readonly secure: boolean = false
+  readonly #scope: HttpScope
+  readonly #reader: RequestReader
+  readonly #input: Input
+  readonly #output: Output
+  #slots: Slots | undefined
+  #forwarded: ForwardedClient | undefined
+  #count = 0
+  #active: Transaction | undefined
+  /** Since when a head is awaited or being read, by the clock; and whether any of it has come. */
+  #waitingSince: number
+  #started = false
+  #requestEnded = 0
+  #taking = false
+  #keepAlive = true
+  #inputEnded = false
+  /** Requests that came before it is their turn. */
+  #ahead: Buffer | undefined
+  /** The last byte for the client has been written. */
+  #finishing = false
+  /** Why it comes to an end, where that is not as it should be. */
+  #ending: XpsError | undefined
+  #probe: { cancel(): void } | undefined
+
+  // The request.
+  #request: RequestHead = noRequest
+  #requestLength = 0
+  #expectsContinue = false
+  #bytes: Uint8Array | undefined
+  #reading: 'head' | 'body' | 'chunks' = 'head'
+  #left = 0
+  #decoder: ChunkedDecoder | undefined
+  #body: BodySource | undefined
+  /** Nobody wants what is left of the body. */
+  #unwanted = false
+  #discarded = 0
+  /** How much of it was handed on. */
+  #bodyBytes = 0
+
+  // The response.
+  #sink: BodySink | undefined
+  #responded = false
+
+  constructor(client: Connection, scope: HttpScope) {
+    super(client)
+    this.#scope = scope
+    this.port = client.entrance?.port ?? 0
+    this.#reader = new RequestReader(scope.limits)
+    this.#input = new Input(this)
+    this.#output = new Output(this)
+    this.#waitingSince = client.since
+  }
+
+  // What hooks and transactions see of it.
+
+  get transactions(): number {
+    return this.#count
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.client.remoteAddress
+  }
+
+  get clock(): Connection['clock'] {
+    return this.client.clock
+  }
+
+  get forwardedClient(): ForwardedClient {
+    this.#forwarded ??= new ForwardedClient({
+      address: this.client.remoteAddress,
+      port: this.client.remotePort,
+      secure: this.secure,
+    })
+    return this.#forwarded
+  }
+
+  get connectTimeout(): number {
+    return this.timeouts.connectTimeout
+  }
+
+  get account(): PipeAccount | undefined {
+    return this.client.account
+  }
+
+  hook(hooks: Hooks): void {
+    this.hooks.add(hooks)
+  }
+
+  get<T>(slot: Slot<T>): T | undefined {
+    return this.#slots?.get(slot)
+  }
+
+  set<T>(slot: Slot<T>, value: T): void {
+    this.#slots ??= new Slots()
+    this.#slots.set(slot, value)
+  }
+
+  time(): number {
+    return this.client.time()
+  }
+
+  /** No transaction is under way, and no head. */
+  override get idle(): boolean {
+    return this.#active === undefined && this.#reader.empty
+  }
+
+  override get lastActive(): number {
+    return Math.max(super.lastActive, this.#active?.lastActive ?? 0)
+  }
+
+  protected override onOpen(): void | Promise<void> {
+    this.#scope.join(this)
+    this.own(() => {
+      this.#scope.leave()
+      return runHooks('sessionClose', this.#scope.hooks, this.hooks, undefined, this)
+    })
+    const held = runHooks('sessionStart', this.#scope.hooks, this.hooks, undefined, this)
+    if (held === undefined) this.#listen()
+    else return held.then(() => this.#listen())
+  }
+
+  /** It could not be opened: the client is told nothing. */
+  #listen(): void {
+    if (this.phase === 'closed') return
+    this.pipe(this.#output, this.client.sink, { limit: outputLimit, onClose: (error) => this.#outputOver(error) })
+    this.pipe(this.client.source, this.#input)
+  }
+
+  // The request comes.
+
+  /** @internal Reads what has come; returns how much of it was taken. */
+  receive(chunk: Buffer): number {
+    if (this.#ahead !== undefined) {
+      this.#keepAhead(Buffer.concat([this.#ahead, chunk]))
+      return chunk.length
+    }
+    const at = this.#read(chunk)
+    if (at === chunk.length || this.#reading !== 'head') return at
+    this.#keepAhead(Buffer.from(chunk.subarray(at)))
+    return chunk.length
+  }
+
+  /**
+   * Keeps requests that came before it is their turn. The connection is read on, within limits, since otherwise nobody
+   * would see that the client has gone.
+   */
+  #keepAhead(bytes: Buffer): void {
+    this.#ahead = bytes
+    if (bytes.length >= mostAhead) this.#input.ready = false
+  }
+
+  /** Whoever held the client's bytes up does so no more. */
+  #resume(): void {
+    this.#input.ready = true
+    // What is being read now is read on anyway.
+    if (this.#taking || this.#ahead === undefined) return
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    const at = this.#read(ahead)
+    if (at < ahead.length) this.#keepAhead(at === 0 ? ahead : Buffer.from(ahead.subarray(at)))
+    else if (this.#inputEnded) this.#endOfInput()
+  }
+
+  #read(chunk: Buffer): number {
+    this.#taking = true
+    let at = 0
+    try {
+      while (at < chunk.length) {
+        if (this.#reading === 'head') {
+          // It waits until the transaction before it has closed; after the last one nothing more is read.
+          if (this.#active !== undefined) break
+          at = this.#keepAlive ? this.#readHead(chunk, at) : chunk.length
+          if (at === incomplete) at = chunk.length
+        } else {
+          const before = at
+          at = this.#reading === 'body' ? this.#readBody(chunk, at) : this.#readChunks(chunk, at)
+          if (!this.#input.ready || at === before) break
+        }
+      }
+    } catch (error) {
+      this.#badRequest(asXpsError(error, 'XPS_BAD_REQUEST', 'the request cannot be read'))
+      at = chunk.length
+    }
+    this.#taking = false
+    this.#output.flush()
+    if (this.#responded) this.#afterResponse()
+    return at
+  }
+
+  #readHead(chunk: Buffer, at: number): number {
+    if (!this.#started) {
+      this.#started = true
+      this.#waitingSince = this.time()
+    }
+    const reader = this.#reader
+    const end = reader.read(chunk, at)
+    if (end === incomplete) return incomplete
+    const { length } = reader
+    this.#request = reader.head
+    // Before any hook can add a field that the client would then have named.
+    if (reader.nominates) dropNominated(reader.head.headers)
+    this.#requestLength = length
+    this.#expectsContinue = reader.expectsContinue
+    this.#keepAlive = reader.keepAlive
+    this.#body = undefined
+    this.#unwanted = false
+    this.#responded = false
+    this.#started = false
+    this.#bodyBytes = 0
+    let after = end
+    if (length === 0) this.#bytes = undefined
+    else if (length > 0 && length <= wholeBody && end + length <= chunk.length) {
+      after = end + length
+      this.#bytes = chunk.subarray(end, after)
+    } else {
+      this.#bytes = undefined
+      this.#left = length
+      this.#reading = length === chunked ? 'chunks' : 'body'
+      this.#decoder = length === chunked ? new ChunkedDecoder('request', this.#scope.limits) : undefined
+    }
+    if (this.#reading === 'head') this.#requestEnded = this.time()
+    this.#begin()
+    return after
+  }
+
+  #begin(): void {
+    this.#scope.begin()
+    const transaction = new Transaction(this.#scope, this, this, ++this.#count)
+    this.#active = transaction
+    this.adopt(transaction)
+    transaction.start()
+    // Somebody waits, and may still want the body when this memory holds something else.
+    if (this.#bytes !== undefined) this.#bytes = this.#active === transaction ? Buffer.from(this.#bytes) : undefined
+  }
+
+  #readBody(chunk: Buffer, at: number): number {
+    const stop = Math.min(chunk.length, at + this.#left)
+    const taken = this.#give(chunk, at, stop)
+    this.#left -= taken
+    if (this.#left === 0) this.#bodyRead()
+    return at + taken
+  }
+
+  #readChunks(chunk: Buffer, from: number): number {
+    const decoder = this.#decoder as ChunkedDecoder
+    if (this.#left > 0) {
+      // What is left of a piece that was not taken whole.
+      const taken = this.#give(chunk, from, Math.min(chunk.length, from + this.#left))
+      this.#left -= taken
+      return from + taken
+    }
+    const at = decoder.step(chunk, from)
+    if (decoder.end > decoder.start) {
+      const taken = this.#give(chunk, decoder.start, decoder.end)
+      if (taken < decoder.end - decoder.start) {
+        this.#left = decoder.end - decoder.start - taken
+        return decoder.start + taken
+      }
+    }
+    if (decoder.done) this.#bodyRead()
+    return at
+  }
+
+  /** Hands a piece of the body on, or throws it away when nobody wants it. */
+  #give(chunk: Buffer, start: number, stop: number): number {
+    if (this.#unwanted) {
+      this.#discarded += stop - start
+      if (this.#discarded > mostUnwanted) this.#keepAlive = false
+      return stop - start
+    }
+    const body = this.#body
+    if (body === undefined) {
+      // Whoever answers has not asked for it yet.
+      this.#input.ready = false
+      return 0
+    }
+    const taken = body.write(chunk.subarray(start, stop))
+    this.#bodyBytes += taken
+    const limit = this.#active?.bodyLimit ?? 0
+    if (limit > 0 && this.#bodyBytes > limit) {
+      throw new XpsError('XPS_TOO_LARGE', 'the body of the request is too long', { origin: 'client', status: 413 })
+    }
+    if (taken < stop - start || !body.flushed) this.#input.ready = false
+    return taken
+  }
+
+  #bodyRead(): void {
+    this.#reading = 'head'
+    this.#left = 0
+    this.#requestEnded = this.time()
+    this.#body?.end()
+    if (this.#responded && !this.#taking) this.#afterResponse()
+  }
+
+  /** What came is no request: the client is told so, if it is not in the middle of something, and nothing more is read. */
+  #badRequest(error: XpsError): void {
+    this.#keepAlive = false
+    this.#reading = 'head'
+    const active = this.#active
+    if (active !== undefined) {
+      active.fail(error)
+      this.#body?.abort(error)
+      return
+    }
+    this.#tell(error)
+  }
+
+  /** Answers what is no transaction. */
+  #tell(error: XpsError): void {
+    const answer = this.#scope.faultAnswer(error, (failure) => this.fault(failure))
+    const body = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body
+    const bytes = body instanceof Uint8Array ? body : new Uint8Array(0)
+    this.respond(
+      new OwnHead(new ResponseHead(answer.status, '', '1.1', new Fields(answer.headers))),
+      bytes.length,
+      bytes,
+    )
+    this.#endOutput()
+    try {
+      this.#scope.refused(this, error, answer.status)
+    } catch (failure) {
+      this.fault(failure)
+    }
+  }
+
+  /** @internal */
+  bodyPulled(body: BodySource): void {
+    if (body !== this.#body) return
+    this.#continue()
+    this.#resume()
+  }
+
+  /** @internal */
+  bodyOver(error: XpsError | undefined, body: BodySource): void {
+    if (body !== this.#body || this.#reading === 'head') return
+    // Whoever took it wants no more.
+    this.#unwanted = true
+    this.#discarded = 0
+    if (error !== undefined && this.#left > mostUnwanted) this.#keepAlive = false
+    this.#resume()
+  }
+
+  /** Asks the client for the body that it holds back, if nobody else does. */
+  #continue(): void {
+    if (!this.#expectsContinue || this.#active?.upstream !== undefined) return
+    this.#expectsContinue = false
+    if (this.#sink !== undefined || this.#responded) return
+    this.#output.text('HTTP/1.1 100 Continue\r\n\r\n')
+    this.#output.flush()
+  }
+
+  /** @internal The client's direction has ended, and all that came has been taken. */
+  received(error: XpsError | undefined): void {
+    this.#inputEnded = true
+    if (error !== undefined) return this.#gone(error)
+    if (this.#ahead === undefined) this.#endOfInput()
+    else this.#askWhetherGone()
+  }
+
+  /** There is nothing more to read. */
+  #endOfInput(): void {
+    const active = this.#active
+    if (this.#reading !== 'head') {
+      const reason = new XpsError('XPS_TRUNCATED', 'the client ended in the middle of a request', { origin: 'client' })
+      if (active !== undefined) this.#leave(reason)
+      this.#body?.abort(reason)
+    }
+    if (active === undefined) return this.#endOutput()
+    this.#keepAlive = false
+    this.#askWhetherGone()
+  }
+
+  /** It ended its direction and waits for an answer, or it has gone. */
+  #askWhetherGone(): void {
+    const gone = (): void => this.#leave(new XpsError('XPS_RESET', 'the client has gone', { origin: 'client' }))
+    if (!this.#scope.halfOpen) return gone()
+    if (this.#sink !== undefined) {
+      if (this.time() - this.#requestEnded > halfCloseWithin) gone()
+      return
+    }
+    if (this.#request.version === '1.1') this.#ask(0)
+  }
+
+  /** Asks once, and again if that is not the last time. */
+  #ask(time: number): void {
+    const wait = probes[time]
+    if (wait === undefined) return
+    this.#probe = this.clock.after(wait, () => {
+      this.#probe = undefined
+      if (this.#sink !== undefined || this.#responded || this.#active === undefined) return
+      this.#output.text('HTTP/1.1 100 Continue\r\n\r\n')
+      this.#output.flush()
+      this.#ask(time + 1)
+    })
+  }
+
+  #leave(error: XpsError): void {
+    this.#keepAlive = false
+    this.client.abort(error)
+    this.#active?.clientLeft(error)
+  }
+
+  // The way of a transaction.
+
+  get request(): RequestHead {
+    return this.#request
+  }
+
+  get requestLength(): number {
+    return this.#requestLength
+  }
+
+  get expectsContinue(): boolean {
+    return this.#expectsContinue
+  }
+
+  get requestBytes(): Uint8Array | undefined {
+    return this.#bytes
+  }
+
+  get requestTrailers(): Fields | undefined {
+    return this.#decoder?.done === true ? this.#decoder.trailers : undefined
+  }
+
+  get requestComplete(): boolean {
+    return this.#reading === 'head'
+  }
+
+  requestBody(): PipeSource {
+    if (this.#bytes !== undefined) return PipeSource.from(Buffer.from(this.#bytes))
+    if (this.#body === undefined) {
+      this.#body = new BodySource(this)
+      if (this.#reading === 'head') this.#body.end()
+    }
+    return this.#body
+  }
+
+  inform(head: ReadyHead): void {
+    if (this.#request.version !== '1.1' || this.#responded || this.#sink !== undefined) return
+    if (head.status === 100) this.#expectsContinue = false
+    this.#output.text(`${statusLine(head.status, head.reason)}${head.block()}\r\n`)
+    this.#output.flush()
+  }
+
+  respond(head: ReadyHead, length: number, body: Uint8Array | null): undefined
+  respond(head: ReadyHead, length: number, body: undefined): ResponseSink
+  respond(head: ReadyHead, length: number, body: Uint8Array | null | undefined): ResponseSink | undefined {
+    const output = this.#output
+    const modern = this.#request.version !== '1.0'
+    this.#decideKeepAlive()
+    let framing = ''
+    let framed = length
+    if (length >= 0) framing = `content-length: ${length}\r\n`
+    else if (body === undefined) {
+      if (modern) {
+        framing = 'transfer-encoding: chunked\r\n'
+        framed = chunked
+      } else {
+        framed = -2
+        this.#keepAlive = false
+      }
+    }
+    output.text(`${statusLine(head.status, head.reason)}${head.block()}${framing}${this.#connectionLine(modern)}\r\n`)
+    if (body === undefined) {
+      output.schedule()
+      this.#sink = new BodySink(this, output, framed)
+      // Whoever is told by then that the client has gone has still to learn that its body goes nowhere.
+      if (output.ended) this.#sink.close(new XpsError('XPS_RESET', 'the client has gone', { origin: 'client' }))
+      return this.#sink
+    }
+    if (body !== null && body.length > 0) output.whole(body)
+    this.#complete()
+    return undefined
+  }
+
+  respondAgain(answer: Answer): boolean {
+    if (this.#request.version !== '1.1' || this.#request.method === 'HEAD') return false
+    this.#decideKeepAlive()
+    if (!this.#keepAlive) return false
+    const wire = wireOf(answer)
+    if (wire === undefined) return false
+    this.#output.whole(wire)
+    this.#complete()
+    return true
+  }
+
+  endAfter(): void {
+    this.#keepAlive = false
+  }
+
+  cut(error: XpsError): void {
+    this.#keepAlive = false
+    this.#sink = undefined
+    // A client that is in the middle of a body sees that its connection ends before the body does.
+    this.client.abort(error)
+  }
+
+  /** Whether another request may come, which has to be decided when the head is sent. */
+  #decideKeepAlive(): void {
+    const { maxRequestsPerSession } = this.#scope
+    if (maxRequestsPerSession > 0 && this.#count >= maxRequestsPerSession) this.#keepAlive = false
+    else if (this.phase === 'draining' || this.client.entrance?.draining === true) this.#keepAlive = false
+    else if (this.#reading === 'head') return
+    // Told neither to send the body nor not to, a client may do either, and what comes next could be both.
+    else if (this.#expectsContinue) this.#keepAlive = false
+    // An upstream may read on while it answers; of what is answered here, a short rest is read and thrown away.
+    else if (this.#active?.upstream === undefined && (this.#reading === 'chunks' || this.#left > mostUnwanted)) {
+      this.#keepAlive = false
+    }
+  }
+
+  #connectionLine(modern: boolean): string {
+    if (!this.#keepAlive) return 'connection: close\r\n'
+    return modern ? '' : 'connection: keep-alive\r\n'
+  }
+
+  /** @internal */
+  bodyWritten(error: XpsError | undefined): void {
+    this.#sink = undefined
+    const active = this.#active
+    if (error === undefined) {
+      this.#output.flush()
+      this.#complete()
+    }
+    active?.responded(error)
+  }
+
+  /** @internal */
+  outputReady(): void {
+    this.#sink?.outputReady()
+  }
+
+  /** @internal Nothing can be sent any more. */
+  outputOver(error: XpsError | undefined): void {
+    const sink = this.#sink
+    this.#sink = undefined
+    const reason = error ?? new XpsError('XPS_RESET', 'the client takes no more', { origin: 'client' })
+    this.#gone(reason)
+    sink?.close(reason)
+  }
+
+  /** There is nobody to answer: what was asked ahead is not begun. */
+  #gone(error: XpsError): void {
+    this.#keepAlive = false
+    this.#ahead = undefined
+    this.#active?.clientLeft(error)
+  }
+
+  /** The response has been handed over. */
+  #complete(): void {
+    this.#responded = true
+    this.#probe?.cancel()
+    this.#probe = undefined
+    if (this.#reading !== 'head' && (this.#body === undefined || !this.#body.active)) {
+      this.#unwanted = true
+      this.#discarded = 0
+    }
+    if (!this.#taking) this.#output.flush()
+  }
+
+  protected override onChildClosed(child: Lifetime): void {
+    if (child === this.#active) {
+      this.#active = undefined
+      // Whoever took the request's body has no use for the rest.
+      if (this.#reading !== 'head' && this.#body?.active === true) this.#body.abort()
+      this.#waitingSince = this.time()
+      this.#scope.counted(child as Transaction)
+      if (!this.#taking) this.#afterResponse()
+    }
+    super.onChildClosed(child)
+  }
+
+  /** The transaction has closed: the next request, or the end. */
+  #afterResponse(): void {
+    if (this.#active !== undefined) return
+    if (!this.#keepAlive || (this.#inputEnded && this.#ahead === undefined)) {
+      // Also in the middle of a body that nobody wants: the connection is closed gently.
+      this.#responded = false
+      this.#endOutput()
+      return
+    }
+    if (this.#reading === 'head') this.#responded = false
+    this.#resume()
+  }
+
+  /** Nothing more is sent. */
+  #endOutput(): void {
+    this.#finishing = true
+    this.#output.end()
+  }
+
+  /** All has been sent: the connection is closed, but not before the client has had time to read it. */
+  #outputOver(error: XpsError | undefined): void {
+    this.finish(error ?? this.#ending)
+  }
+
+  // Time.
+
+  protected override deadlines(deadlines: Deadlines): void {
+    const { timeouts: common } = this
+    const { timeouts } = this.#scope
+    const { client } = this
+    deadlines.offer(client.since, common.maxSessionAge, 'session-age')
+    const active = this.#active
+    if (active !== undefined) {
+      active.deadlines(deadlines)
+      if (this.#reading !== 'head' && this.#body?.active === true && this.#input.ready) {
+        deadlines.offer(Math.max(client.lastIn, active.since), timeouts.bodyTimeout, 'request-body')
+      }
+    } else if (this.#finishing) {
+      // The client takes what is left, or does not: see below.
+    } else if (this.#started) deadlines.offer(this.#waitingSince, timeouts.headTimeout, 'request-head')
+    else if (this.#count === 0) deadlines.offer(client.since, common.firstByteTimeout, 'first-byte')
+    else deadlines.offer(this.#waitingSince, timeouts.keepAliveTimeout, 'keep-alive')
+    if (client.stalled) deadlines.offer(client.lastOut, common.clientIdleTimeout, 'client-idle')
+    for (const timeout of this.#scope.looks) deadlines.mayBegin(timeout)
+    deadlines.mayBegin(common.clientIdleTimeout)
+  }
+
+  protected override timedOut(error: XpsError): void {
+    const { reason } = error
+    if (reason === 'keep-alive') {
+      this.#keepAlive = false
+      this.#ending = error
+      this.#endOutput()
+    } else if (reason === 'request-head') {
+      this.#keepAlive = false
+      this.#ending = error
+      this.#tell(error)
+    } else if (reason !== undefined && ofTransactions.has(reason)) {
+      if (reason === 'request-body') {
+        this.#keepAlive = false
+        this.#ending = error
+      }
+      this.#active?.timedOut(error)
+    } else super.timedOut(error)
+  }
+
+  protected override onAbort(error: XpsError): void {
+    this.#probe?.cancel()
+    super.onAbort(error)
+  }
+}
+
+/** What a transaction answers for, and not the session. */
+const ofTransactions: ReadonlySet<TimeoutReason> = new Set([
+  'request-body',
+  'response-head',
+  'upstream-idle',
+  'queue',
+  'transaction',
+])
+const noRequest = {} as RequestHead
+const noHandlers = { write(): void {} }
+
+/** What the client sends. */
+class Input extends PipeSink {
+  readonly #session: Http1Session
+
+  constructor(session: Http1Session) {
+    super(noHandlers)
+    this.#session = session
+  }
+
+  override take(chunk: Uint8Array): number {
+    return this.#session.receive(chunk as Buffer)
+  }
+
+  override sourceEnded(error: XpsError | undefined): void {
+    super.sourceEnded(error)
+    this.#session.received(error)
+  }
+
+  override aborted(error: XpsError): void {
+    super.aborted(error)
+    this.#session.received(error)
+  }
+}

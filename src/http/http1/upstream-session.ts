@@ -1,0 +1,453 @@
+import type { Connection } from '../../core/connection.ts'
+import { XpsError } from '../../errors.ts'
+import { Lifetime } from '../../lifetime/lifetime.ts'
+import { Pipe } from '../../pipe/pipe.ts'
+import { PipeSink } from '../../pipe/sink.ts'
+import { PipeSource } from '../../pipe/source.ts'
+import type { ResponseHead } from '../messages.ts'
+import type { UpstreamExchange, UpstreamOwner, UpstreamRequest, UpstreamSession } from '../upstream-session.ts'
+import { BodySink } from './body-sink.ts'
+import { BodySource } from './body-source.ts'
+import { ChunkedDecoder } from './chunked-decoder.ts'
+import { chunked, type HeadLimits, incomplete, ResponseReader } from './head-reader.ts'
+import { Output } from './output.ts'
+
+/** A body that is not longer, and has come whole, is handed over whole. */
+const wholeBody = 8 * 1024
+
+/**
+ * An HTTP/1.1 connection to an upstream: requests out, responses in, in order.
+ *
+ * It carries one exchange at a time, or several one behind the other if its owner sends on before the first is
+ * answered. It retires, and is used no more, when its peer says so, sends what nobody asked for, or breaks.
+ */
+export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
+  readonly connection: Connection
+  /** How many requests it has carried. */
+  requests = 0
+  /** Since when it carries none, by its clock. */
+  idleSince = 0
+  /** It has been given to somebody who has not sent yet. */
+  reserved = false
+  readonly #owner: UpstreamOwner
+  readonly #reader: ResponseReader
+  readonly #limits: HeadLimits
+  readonly #input: Input
+  readonly #inbound: Pipe
+  readonly #output: Output
+  /** All that the upstream sent has been read, or never will be. */
+  #inputOver = false
+  /** Those that are under way, the one whose response comes next first. */
+  readonly #exchanges: UpstreamExchange[] = []
+  /** The exchange whose request's body is being sent, and where it goes. */
+  #sending: BodySink | undefined
+  #reading: 'head' | 'body' | 'chunks' = 'head'
+  #left = 0
+  #decoder: ChunkedDecoder | undefined
+  #body: BodySource | undefined
+  /** All of the response has been read; its body is still being delivered. */
+  #delivering = false
+  #headSeen = false
+  #retired = false
+  /** Requests that leave together when this turn of the loop is over. */
+  #batch = ''
+
+  constructor(connection: Connection, limits: HeadLimits, owner: UpstreamOwner) {
+    super()
+    this.connection = connection
+    this.#owner = owner
+    this.#limits = limits
+    this.#reader = new ResponseReader(limits)
+    this.#input = new Input(this)
+    this.#output = new Output(this)
+    this.adopt(connection)
+    connection.on('open', () => {
+      this.idleSince = connection.time()
+      this.opened()
+      owner.upstreamOpen(this)
+    })
+    this.#inbound = new Pipe(connection.source, this.#input)
+    new Pipe(this.#output, connection.sink)
+  }
+
+  /** How many exchanges are under way. */
+  get busy(): number {
+    return this.#exchanges.length
+  }
+
+  /** Another request may be sent when those under way are answered, or before if it may be sent behind them. */
+  get usable(): boolean {
+    return !this.#retired && this.phase === 'open'
+  }
+
+  /** No request's body is under way: another request may be written behind. */
+  get canSend(): boolean {
+    return this.usable && !this.reserved && this.#sending === undefined
+  }
+
+  /** When the upstream last sent something, by its clock; 0 if it never did. */
+  get lastIn(): number {
+    return this.connection.lastIn
+  }
+
+  /** The upstream does not take what is sent to it. */
+  get stalled(): boolean {
+    return this.connection.stalled
+  }
+
+  /**
+   * Sends a request. Returns where its body goes if that does not come with it; end the sink's pipe to end the body.
+   * `batch` is for a request without a body: more may follow in this turn of the loop, and one write will do for all.
+   */
+  send(exchange: UpstreamExchange, request: UpstreamRequest, batch = false): BodySink | undefined {
+    this.#exchanges.push(exchange)
+    this.requests++
+    const { length, body } = request
+    if (batch) {
+      if (this.#batch === '') setImmediate(flushBatch, this)
+      this.#batch += request.text
+      return undefined
+    }
+    if (this.#batch !== '') this.flushBatch()
+    const output = this.#output
+    output.text(request.text)
+    if (length === 0 || body !== undefined) {
+      if (body !== undefined) output.copy(body)
+      output.flush()
+      return undefined
+    }
+    output.schedule()
+    this.#sending = new BodySink(this, output, length)
+    return this.#sending
+  }
+
+  /** @internal */
+  flushBatch(): void {
+    const text = this.#batch
+    if (text === '') return
+    this.#batch = ''
+    if (this.phase !== 'open') return
+    this.#output.text(text)
+    this.#output.flush()
+  }
+
+  /**
+   * Nobody waits for the exchange any more. If others are under way on the connection its response is read all the
+   * same, and thrown away; if not, there is no other way to stop it but to close the connection.
+   */
+  leave(exchange: UpstreamExchange, error: XpsError): void {
+    const index = this.#exchanges.indexOf(exchange)
+    if (index < 0) return
+    if (this.#exchanges.length === 1) {
+      this.#exchanges.length = 0
+      this.abort(error)
+      return
+    }
+    this.#exchanges[index] = new Forgotten(exchange.method)
+    if (index === 0 && this.#body !== undefined) {
+      const rest = new BodySource(this)
+      const former = this.#body
+      this.#body = rest
+      former.abort(error)
+      discard(rest)
+    }
+  }
+
+  // The response comes.
+
+  /** @internal Reads what has come; returns how much of it was taken. */
+  receive(chunk: Buffer): number {
+    let at = 0
+    try {
+      while (at < chunk.length) {
+        const from = at
+        if (this.#delivering) {
+          // What follows waits until the body has been delivered, since its memory may be needed till then.
+          this.#input.ready = false
+          return at
+        }
+        if (this.#reading === 'head') at = this.#readHead(chunk, at)
+        else if (this.#reading === 'body') at = this.#readBody(chunk, at)
+        else at = this.#readChunks(chunk, at)
+        if (at === incomplete) return chunk.length
+        if (!this.#input.ready) return at
+        if (at === from && this.#exchanges.length === 0) return chunk.length
+      }
+    } catch (error) {
+      this.#fail(error as XpsError)
+      return chunk.length
+    }
+    return at
+  }
+
+  #readHead(chunk: Buffer, at: number): number {
+    const exchange = this.#exchanges[0]
+    if (exchange === undefined) {
+      throw new XpsError('XPS_BAD_RESPONSE', 'the upstream sent what nobody asked for', { origin: 'upstream' })
+    }
+    const reader = this.#reader
+    reader.forHead = exchange.method === 'HEAD'
+    this.#headSeen = true
+    const end = reader.read(chunk, at)
+    if (end === incomplete) return incomplete
+    const { head } = reader
+    if (head.status < 200) {
+      if (head.status === 101) {
+        throw new XpsError('XPS_BAD_RESPONSE', 'the upstream switched protocols without being asked to', {
+          origin: 'upstream',
+          status: 502,
+        })
+      }
+      this.#headSeen = false
+      exchange.informed(head)
+      return end
+    }
+    if (!reader.keepAlive) this.#retired = true
+    return this.#begin(exchange, head, chunk, end)
+  }
+
+  #begin(exchange: UpstreamExchange, head: ResponseHead, chunk: Buffer, at: number): number {
+    const { length, declared } = this.#reader
+    if (length === 0 || (length > 0 && length <= wholeBody && at + length <= chunk.length)) {
+      // Free before it is told, so that whoever comes next finds it; the memory is good until the call returns.
+      this.#release()
+      exchange.responded(head, declared, length === 0 ? nothing : chunk.subarray(at, at + length))
+      exchange.done()
+      return at + length
+    }
+    const body = new BodySource(this)
+    this.#body = body
+    this.#left = length < 0 ? Number.POSITIVE_INFINITY : length
+    this.#reading = length === chunked ? 'chunks' : 'body'
+    this.#decoder = length === chunked ? new ChunkedDecoder('response', this.#limits) : undefined
+    exchange.responded(head, length, body)
+    return at
+  }
+
+  #readBody(chunk: Buffer, at: number): number {
+    const stop = Math.min(chunk.length, at + this.#left)
+    const taken = this.#give(chunk, at, stop)
+    this.#left -= taken
+    if (this.#left === 0) this.#bodyRead()
+    return at + taken
+  }
+
+  #readChunks(chunk: Buffer, from: number): number {
+    const decoder = this.#decoder as ChunkedDecoder
+    if (this.#left > 0 && this.#left !== Number.POSITIVE_INFINITY) {
+      // What is left of a piece that was not taken whole.
+      const taken = this.#give(chunk, from, Math.min(chunk.length, from + this.#left))
+      this.#left -= taken
+      if (this.#left === 0) this.#left = Number.POSITIVE_INFINITY
+      if (taken === 0 || !this.#input.ready) return from + taken
+      return from + taken
+    }
+    const at = decoder.step(chunk, from)
+    if (decoder.end > decoder.start) {
+      const taken = this.#give(chunk, decoder.start, decoder.end)
+      if (taken < decoder.end - decoder.start) {
+        this.#left = decoder.end - decoder.start - taken
+        return decoder.start + taken
+      }
+    }
+    if (decoder.done) {
+      this.#exchanges[0]?.trailed(decoder.trailers)
+      this.#bodyRead()
+    }
+    return at
+  }
+
+  /** Hands a piece of the body on; holds the connection up when it was not all taken, or is still needed. */
+  #give(chunk: Buffer, start: number, stop: number): number {
+    const body = this.#body as BodySource
+    const taken = body.write(chunk.subarray(start, stop))
+    if (taken < stop - start || !body.flushed) this.#input.ready = false
+    return taken
+  }
+
+  /** The last byte of the body is in its pipe. */
+  #bodyRead(): void {
+    this.#reading = 'head'
+    this.#delivering = true
+    this.#body?.end()
+  }
+
+  /** @internal */
+  bodyPulled(body: BodySource): void {
+    if (body === this.#body) this.#input.ready = true
+  }
+
+  /** @internal */
+  bodyOver(error: XpsError | undefined, body: BodySource): void {
+    if (body !== this.#body) return
+    this.#body = undefined
+    const exchange = this.#exchanges[0]
+    if (exchange === undefined) return
+    if (!this.#delivering || error !== undefined) {
+      // Nobody wants the rest of it, and there is no other way to stop it.
+      this.leave(exchange, error ?? new XpsError('XPS_ABORTED', 'the response was not wanted'))
+      return
+    }
+    this.#delivering = false
+    this.#release()
+    exchange.done()
+    this.#input.ready = true
+  }
+
+  /** The exchange that was first is over for this connection, and it is free for the next. */
+  #release(): void {
+    this.#exchanges.shift()
+    this.#headSeen = false
+    const last = this.#exchanges.length === 0
+    // A request that was answered before it was sent whole leaves the connection useless.
+    if (last && this.#sending !== undefined) this.#retired = true
+    if (!this.#retired) {
+      if (last) this.idleSince = this.connection.time()
+      this.#owner.upstreamFree(this)
+    } else if (last) this.#retire()
+    else this.#fail(new XpsError('XPS_RESET', 'the upstream closed', { origin: 'upstream' }))
+  }
+
+  #retire(): void {
+    if (this.phase === 'closed') return
+    // What it still sends is not wanted, and nothing that it was sent is unanswered.
+    this.abort(new XpsError('XPS_CLOSED', 'the upstream connection has done its work'))
+  }
+
+  /** @internal The request's body is sent, or was cut short. */
+  bodyWritten(error: XpsError | undefined): void {
+    this.#sending = undefined
+    if (error !== undefined) return this.#fail(error)
+    this.#output.flush()
+    if (this.usable && this.#exchanges.length > 0) this.#owner.upstreamFree(this)
+  }
+
+  /** @internal */
+  outputReady(): void {
+    this.#sending?.outputReady()
+  }
+
+  /** @internal Nothing more can be sent; what comes may still be an answer. */
+  outputOver(error: XpsError | undefined): void {
+    this.#retired = true
+    this.#sending?.close(error ?? new XpsError('XPS_RESET', 'the upstream takes no more', { origin: 'upstream' }))
+    this.#sending = undefined
+  }
+
+  /** @internal The upstream has ended its direction, and all of it has been read. */
+  received(error: XpsError | undefined): void {
+    this.#inputOver = true
+    this.#retired = true
+    if (this.#reading === 'body' && this.#left === Number.POSITIVE_INFINITY && error === undefined) {
+      this.#bodyRead() // It is how a body ends whose length nobody said.
+    } else if (!this.#delivering) {
+      this.#fail(error ?? new XpsError('XPS_RESET', 'the upstream ended the connection', { origin: 'upstream' }))
+    }
+    this.#settle()
+  }
+
+  /** Nothing that is under way can be answered. */
+  #fail(error: XpsError): void {
+    this.#retired = true
+    const [first, ...others] = this.#exchanges.splice(0)
+    if (first !== undefined) {
+      const body = this.#body
+      this.#body = undefined
+      if (body !== undefined) body.end(asTruncated(error))
+      else first.failed(error, this.#headSeen)
+      first.done()
+    }
+    if (others.length > 0) {
+      const lost = new XpsError('XPS_RESET', 'the connection broke before it was their turn', { origin: 'upstream' })
+      for (const other of others) {
+        other.failed(lost, false)
+        other.done()
+      }
+    }
+    this.abort(error)
+  }
+
+  protected override onAbort(error: XpsError): void {
+    this.#retired = true
+    if (this.#exchanges.length > 0) this.#fail(error)
+    this.#inbound.abort(error)
+  }
+
+  protected override onChildClosed(): void {
+    this.#settle()
+  }
+
+  /** What came before the connection closed is still read, as fast as it is wanted. */
+  #settle(): void {
+    if (this.#inputOver && !this.#delivering && this.connection.phase === 'closed') this.finish(this.connection.error)
+  }
+
+  protected override onClosed(error: XpsError | undefined): void {
+    this.#owner.upstreamClosed(this, error)
+  }
+}
+
+const nothing = new Uint8Array(0)
+
+/** In the place of an exchange that nobody waits for: its response is read, and that is all. */
+class Forgotten implements UpstreamExchange {
+  readonly method: string
+
+  constructor(method: string) {
+    this.method = method
+  }
+
+  informed(): void {}
+
+  responded(_head: ResponseHead, _length: number, body: Uint8Array | PipeSource): void {
+    if (body instanceof PipeSource) discard(body)
+  }
+
+  trailed(): void {}
+
+  failed(): void {}
+
+  done(): void {}
+}
+
+function discard(source: PipeSource): void {
+  new Pipe(source, new PipeSink({ write() {} }))
+}
+
+/** A body that was cut short must never look whole to whoever it is sent on to. */
+function asTruncated(error: XpsError): XpsError {
+  return new XpsError('XPS_TRUNCATED', `the upstream's response was cut short: ${error.message}`, {
+    origin: 'upstream',
+    cause: error,
+  })
+}
+
+function flushBatch(session: Http1UpstreamSession): void {
+  session.flushBatch()
+}
+
+const noHandlers = { write(): void {} }
+
+/** What the upstream sends. */
+class Input extends PipeSink {
+  readonly #session: Http1UpstreamSession
+
+  constructor(session: Http1UpstreamSession) {
+    super(noHandlers)
+    this.#session = session
+  }
+
+  override take(chunk: Uint8Array): number {
+    return this.#session.receive(chunk as Buffer)
+  }
+
+  override sourceEnded(error: XpsError | undefined): void {
+    super.sourceEnded(error)
+    this.#session.received(error)
+  }
+
+  override aborted(error: XpsError): void {
+    super.aborted(error)
+    this.#session.received(error)
+  }
+}

@@ -1,0 +1,299 @@
+import type { Alarm, Clock } from '../clock.ts'
+import { Upstream, type UpstreamOptions, type UpstreamTarget } from '../core/upstream.ts'
+import { XpsError } from '../errors.ts'
+import { durationOption, integerOption } from '../options.ts'
+import type { HeadLimits } from './http1/head-reader.ts'
+import { Http1UpstreamSession } from './http1/upstream-session.ts'
+import type { UpstreamOwner, UpstreamSession } from './upstream-session.ts'
+
+/** How the connections to each address of an upstream are kept. */
+export interface PoolOptions {
+  /** Connections to one address at most. @default 1024 */
+  maxConnections?: number
+  /** Connections that may wait for their next request; the longest idle ones are closed. @default 128 */
+  maxIdle?: number
+  /** How long a connection waits for its next request, in milliseconds. @default 60000 */
+  idleTimeout?: number
+  /** After how many requests a connection is closed; 0 for never. @default 0 */
+  maxRequestsPerConnection?: number
+  /** Requests that wait for a connection when there are as many as there may be; more are answered with 503. @default 1024 */
+  maxQueue?: number
+  /**
+   * How many requests may be under way on one connection, one behind the other. For upstreams that are known to bear
+   * it; only requests that may be repeated and have no body are sent so. @default 1
+   */
+  pipeline?: number
+  /** How many connections carry requests one behind the other, where that is allowed. @default 4 */
+  pipelineConnections?: number
+  /** How long an address that cannot be connected to is passed over, in milliseconds; 0 for not at all. @default 10000 */
+  downTime?: number
+}
+
+/** The names of the options of a pool. */
+export const poolNames: readonly (keyof PoolOptions)[] = [
+  'maxConnections',
+  'maxIdle',
+  'idleTimeout',
+  'maxRequestsPerConnection',
+  'maxQueue',
+  'pipeline',
+  'pipelineConnections',
+  'downTime',
+]
+
+/** The options of a pool, checked and complete. Throws `XPS_INVALID_OPTION`. */
+export function poolRules(given: PoolOptions): Required<PoolOptions> {
+  const most = { min: 1, max: 1_000_000 }
+  return {
+    maxConnections: integerOption('maxConnections', given.maxConnections, 1024, most),
+    maxIdle: integerOption('maxIdle', given.maxIdle, 128, { min: 0, max: most.max }),
+    idleTimeout: durationOption('idleTimeout', given.idleTimeout, 60_000),
+    maxRequestsPerConnection: integerOption('maxRequestsPerConnection', given.maxRequestsPerConnection, 0, {
+      min: 0,
+      max: Number.MAX_SAFE_INTEGER,
+    }),
+    maxQueue: integerOption('maxQueue', given.maxQueue, 1024, { min: 0, max: most.max }),
+    pipeline: integerOption('pipeline', given.pipeline, 1, { min: 1, max: 1024 }),
+    pipelineConnections: integerOption('pipelineConnections', given.pipelineConnections, 4, most),
+    downTime: durationOption('downTime', given.downTime, 10_000, true),
+  }
+}
+
+/** Somebody who wants to send a request. */
+export interface Waiter {
+  /** The request may be sent behind others that are not answered yet. */
+  readonly pipelined: boolean
+  /** Here is a connection: use it now. */
+  given(session: UpstreamSession): void
+  /** There is none, and why. */
+  refused(error: XpsError): void
+}
+
+/** What the connections of an origin need to know of those who use them. */
+export interface PoolScope {
+  readonly clock: Clock
+  readonly connectTimeout: number
+}
+
+/** One address that requests are sent to, and the connections to it. */
+export class Origin implements UpstreamOwner {
+  readonly upstream: Upstream
+  /** What `Host` says of it: its address, or `localhost` for what has none that is a host. */
+  readonly host: string
+  readonly #rules: Required<PoolOptions>
+  readonly #limits: HeadLimits
+  readonly #all = new Set<UpstreamSession>()
+  /** Connections without work, the one that had some last at the end. */
+  readonly #idle: UpstreamSession[] = []
+  /** Connections that carry requests one behind the other. */
+  readonly #lanes: UpstreamSession[] = []
+  readonly #queue: Waiter[] = []
+  /** For whom a connection is being dialled. */
+  readonly #dialled = new Map<UpstreamSession, Waiter>()
+  #lane = 0
+  /** Of whoever asked last. */
+  #scope: PoolScope | undefined
+  #alarm: Alarm | undefined
+  #downUntil = 0
+  #closed = false
+
+  constructor(
+    target: UpstreamTarget | Upstream,
+    options: UpstreamOptions,
+    rules: Required<PoolOptions>,
+    limits: HeadLimits,
+  ) {
+    this.upstream = target instanceof Upstream ? target : new Upstream(target, options)
+    const { address } = this.upstream
+    const isHost = /^[^,\s]+:\d+$/.test(address) && !/^(?:unix|in-process):/.test(address)
+    this.host = isHost ? address : 'localhost'
+    this.#rules = rules
+    this.#limits = limits
+  }
+
+  get address(): string {
+    return this.upstream.address
+  }
+
+  /** Whether requests may be sent one behind the other. */
+  get pipelines(): boolean {
+    return this.#rules.pipeline > 1
+  }
+
+  /** Connections that there are, and how many of them have no work; requests that wait. */
+  get stats(): { connections: number; idle: number; queued: number } {
+    return {
+      connections: this.#all.size,
+      idle: this.#idle.length + this.#lanes.filter((lane) => lane.busy === 0 && !lane.reserved).length,
+      queued: this.#queue.length,
+    }
+  }
+
+  /** It could not be connected to a short while ago. */
+  down(now: number): boolean {
+    return this.#downUntil > now
+  }
+
+  /** Gives the waiter a connection, now or later. The newest idle one is used first, so that the others can go. */
+  acquire(waiter: Waiter, scope: PoolScope): void {
+    if (waiter.pipelined && this.#rules.pipeline > 1) return this.#acquireLane(waiter, scope)
+    for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
+      if (session.usable) return give(waiter, session)
+    }
+    this.#wait(waiter, scope, this.#rules.maxConnections)
+  }
+
+  /** The waiter does not want a connection any more. */
+  forget(waiter: Waiter): void {
+    const index = this.#queue.indexOf(waiter)
+    if (index >= 0) this.#queue.splice(index, 1)
+  }
+
+  /** Takes a connection back that was given to somebody who has no use for it any more. */
+  giveBack(session: UpstreamSession): void {
+    session.reserved = false
+    if (session.usable) this.upstreamFree(session)
+  }
+
+  /** Ends all connections; waiters are refused. */
+  close(): void {
+    this.#closed = true
+    this.#alarm?.cancel()
+    this.#alarm = undefined
+    const error = new XpsError('XPS_CLOSED', 'the listener has closed')
+    for (const waiter of this.#queue.splice(0)) waiter.refused(error)
+    for (const session of [...this.#all]) session.abort(error)
+  }
+
+  /** It may be used again, by a listener that has opened since. */
+  reopen(): void {
+    this.#closed = false
+  }
+
+  #acquireLane(waiter: Waiter, scope: PoolScope): void {
+    const lanes = this.#lanes
+    for (let count = 0; count < lanes.length; count++) {
+      this.#lane = (this.#lane + 1) % lanes.length
+      const lane = lanes[this.#lane] as UpstreamSession
+      if (lane.canSend && lane.busy < this.#rules.pipeline) return give(waiter, lane)
+    }
+    const few = lanes.length < this.#rules.pipelineConnections
+    this.#wait(waiter, scope, few ? this.#rules.maxConnections : 0)
+  }
+
+  #wait(waiter: Waiter, scope: PoolScope, mostConnections: number): void {
+    if (this.#closed) return waiter.refused(new XpsError('XPS_CLOSED', 'the listener has closed'))
+    if (this.#all.size < mostConnections) {
+      this.#queue.push(waiter)
+      this.#dial(waiter, scope)
+    } else if (this.#queue.length < this.#rules.maxQueue) this.#queue.push(waiter)
+    else {
+      const message = `too many requests wait for ${this.address} (${this.#queue.length})`
+      waiter.refused(new XpsError('XPS_BUSY', message, { origin: 'upstream', address: this.address, status: 503 }))
+    }
+  }
+
+  #dial(waiter: Waiter, scope: PoolScope): void {
+    this.#scope = scope
+    const session = new Http1UpstreamSession(this.upstream.connect(scope), this.#limits, this)
+    this.#all.add(session)
+    this.#dialled.set(session, waiter)
+    if (waiter.pipelined && this.#rules.pipeline > 1) this.#lanes.push(session)
+  }
+
+  /** @internal */
+  upstreamOpen(session: UpstreamSession): void {
+    this.#dialled.delete(session)
+    this.#downUntil = 0
+    if (this.#closed) session.abort()
+    else this.upstreamFree(session)
+  }
+
+  /** @internal */
+  upstreamFree(session: UpstreamSession): void {
+    const { maxRequestsPerConnection, pipeline, maxIdle } = this.#rules
+    const lane = pipeline > 1 && this.#lanes.includes(session)
+    if (maxRequestsPerConnection > 0 && session.requests >= maxRequestsPerConnection) {
+      if (session.busy === 0) session.abort()
+      return
+    }
+    if (this.#queue.length > 0) {
+      while (session.canSend && session.busy < (lane ? pipeline : 1)) {
+        const index = lane ? this.#queue.findIndex((waiter) => waiter.pipelined) : 0
+        const waiter = index < 0 ? undefined : this.#queue[index]
+        if (waiter === undefined) break
+        this.#queue.splice(index, 1)
+        give(waiter, session)
+      }
+    }
+    if (session.busy > 0 || session.reserved || !session.usable) return
+    if (!lane) {
+      this.#idle.push(session)
+      if (this.#idle.length > maxIdle) this.#idle.shift()?.abort()
+    }
+    if (this.#alarm === undefined) this.#watchIdle()
+  }
+
+  /** @internal */
+  upstreamClosed(session: UpstreamSession, error: XpsError | undefined): void {
+    this.#all.delete(session)
+    remove(this.#idle, session)
+    remove(this.#lanes, session)
+    const waiter = this.#dialled.get(session)
+    if (waiter !== undefined) {
+      // It was never connected.
+      this.#dialled.delete(session)
+      if (!this.#closed) this.#downUntil = (this.#scope?.clock.now() ?? 0) + this.#rules.downTime
+      // Somebody who waited longer may have been given a connection that became free; then this one still waits.
+      const refused = this.#queue.includes(waiter) ? waiter : this.#queue[0]
+      if (refused !== undefined) {
+        remove(this.#queue, refused)
+        refused.refused(
+          error ?? new XpsError('XPS_CONNECT', `cannot connect to ${this.address}`, { origin: 'upstream' }),
+        )
+      }
+    }
+    this.#dialForQueue()
+  }
+
+  /** Whoever waits because there were as many connections as there may be has a chance now. */
+  #dialForQueue(): void {
+    const scope = this.#scope
+    if (this.#closed || scope === undefined) return
+    while (this.#queue.length > this.#dialled.size && this.#all.size < this.#rules.maxConnections) {
+      const waiter = this.#queue.find((one) => ![...this.#dialled.values()].includes(one))
+      if (waiter === undefined) return
+      this.#dial(waiter, scope)
+    }
+  }
+
+  /** One alarm for all that are idle, set for the one that has been so longest. */
+  #watchIdle(): void {
+    this.#alarm?.cancel()
+    this.#alarm = undefined
+    const clock = this.#scope?.clock
+    if (clock === undefined || this.#closed) return
+    const { idleTimeout } = this.#rules
+    const now = clock.now()
+    let oldest = Number.POSITIVE_INFINITY
+    for (const session of [...this.#idle, ...this.#lanes]) {
+      if (session.busy > 0 || !session.usable) continue
+      if (session.idleSince + idleTimeout <= now) session.abort()
+      else oldest = Math.min(oldest, session.idleSince)
+    }
+    if (oldest !== Number.POSITIVE_INFINITY) {
+      this.#alarm = clock.after(oldest + idleTimeout - now, () => this.#watchIdle())
+    }
+  }
+}
+
+/** It is the waiter's until that has sent something, or gives it back: a hook may hold it for long. */
+function give(waiter: Waiter, session: UpstreamSession): void {
+  session.reserved = true
+  waiter.given(session)
+}
+
+function remove<T>(list: T[], item: T): void {
+  const index = list.indexOf(item)
+  if (index >= 0) list.splice(index, 1)
+}

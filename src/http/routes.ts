@@ -1,0 +1,257 @@
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { Upstream, UpstreamOptions, UpstreamTarget } from '../core/upstream.ts'
+import { type ErrorCode, XpsError } from '../errors.ts'
+import { bytesOption, invalidOption, knownOptions } from '../options.ts'
+import { PipeSource } from '../pipe/source.ts'
+import { checkAnswer, statusAnswer } from './answers.ts'
+import { answerByFetch, type FetchHandler } from './fetch-handler.ts'
+import { checkFields, Fields } from './fields.ts'
+import { Forward } from './forward.ts'
+import { Forwarding, type ForwardingOptions, forwardingNames } from './forwarding/forwarding.ts'
+
+import type { Answer } from './messages.ts'
+import { type Origin, type PoolOptions, poolNames } from './pool.ts'
+import { type RedirectOptions, redirector } from './redirect.ts'
+import { Access, type AccessOptions, accessNames } from './routing/access.ts'
+import { type RouteMatch, routeMatchNames } from './routing/route-match.ts'
+
+import type { OriginBook } from './scope.ts'
+import { StaticFiles } from './static/static-files.ts'
+import { type StaticOptions, staticOptionNames as staticNames } from './static/static-options.ts'
+
+import type { Transaction } from './transaction.ts'
+import { type Balance, UpstreamGroup } from './upstream-group.ts'
+
+/** What every route may have. */
+export interface RouteOptions extends RouteMatch, AccessOptions {
+  /** What hooks call it; see `Transaction.useRoute`. @default none */
+  name?: string
+  /** The longest body of a request; a longer one is answered 413. A number, or text such as `'10 MB'`; 0 for any. */
+  bodyLimit?: number | string
+}
+
+/** Forwards to an upstream. */
+export interface ForwardRoute extends RouteOptions, ForwardingOptions, PoolOptions {
+  /** Addresses, servers of this process, or an `Upstream`; of several, one is chosen for each request. */
+  upstream: UpstreamTarget | Upstream | readonly (UpstreamTarget | Upstream)[]
+  /** How one of several is chosen. @default 'round-robin' */
+  balance?: Balance
+  /** How long connecting may take, in milliseconds. @default that of the listener */
+  connectTimeout?: number
+}
+
+/** Serves the files of a folder. */
+export interface FilesRoute extends RouteOptions, StaticOptions {
+  files: string
+}
+
+/** Gives the same answer always. */
+export interface ReplyRoute extends RouteOptions {
+  reply: Answer | number
+}
+
+/** Sends the client elsewhere. */
+export interface RedirectRoute extends RouteOptions {
+  redirect: string | RedirectOptions
+}
+
+/** Calls a handler of web standards. */
+export interface FetchRoute extends RouteOptions {
+  fetch: FetchHandler
+}
+
+/** Calls a handler of Node's, or a server of this process that need not listen. */
+export interface NodeRoute extends RouteOptions, ForwardingOptions {
+  node: RequestListener | Server
+}
+
+/** Which requests, and what answers them. */
+export type HttpRoute = ForwardRoute | FilesRoute | ReplyRoute | RedirectRoute | FetchRoute | NodeRoute
+
+const common = ['name', ...routeMatchNames, ...accessNames, 'bodyLimit']
+
+/** The ways to answer, by the property that names them. */
+const kinds = {
+  upstream: ['balance', 'connectTimeout', ...forwardingNames, ...poolNames],
+  files: staticNames,
+  reply: [],
+  redirect: [],
+  fetch: [],
+  node: forwardingNames,
+} as const satisfies Record<string, readonly string[]>
+
+/** A route that was checked, and what it needs to answer. */
+export class PreparedRoute {
+  /** As it was given. */
+  readonly given: HttpRoute
+  readonly #access: Access | undefined
+  readonly #bodyLimit: number
+  readonly #forward: Forwards | undefined
+  readonly #answer: ((transaction: Transaction) => Answer | Promise<Answer>) | undefined
+  readonly #files: StaticFiles | undefined
+  /** Methods that it cannot answer. */
+  readonly #refuses: readonly string[] = []
+
+  /** Throws `XPS_INVALID_OPTION`, with the name of the route in front. */
+  constructor(name: string, given: HttpRoute, book: OriginBook, bodyLimit: number) {
+    this.given = given
+    if (given.name !== undefined && typeof given.name !== 'string')
+      throw invalidOption(`${name}.name`, given.name, 'a text')
+    const kind = (Object.keys(kinds) as (keyof typeof kinds)[]).filter((one) => one in given)
+    if (kind.length !== 1) throw invalidOption(name, given, `an object with one of ${Object.keys(kinds).join(', ')}`)
+    const [only] = kind as [keyof typeof kinds]
+    knownOptions(name, given, [...common, only, ...kinds[only]])
+    if (given.allow !== undefined || given.deny !== undefined) this.#access = new Access(given, name)
+    this.#bodyLimit = given.bodyLimit === undefined ? bodyLimit : bodyLimitOption(`${name}.bodyLimit`, given.bodyLimit)
+    if ('upstream' in given) this.#forward = forwardOf(name, given, book)
+    else if ('node' in given) {
+      const { node, ...rest } = given
+      const server = typeof node === 'function' ? createServer(node) : node
+      this.#forward = forwardOf(name, { ...rest, upstream: server }, book)
+    } else if ('files' in given) {
+      const files = new StaticFiles(given.files, pick(given, staticNames))
+      this.#files = files
+      this.#answer = (transaction) => {
+        const answer = files.answer(transaction.request, transaction.rest, transaction.prefix)
+        return answer instanceof Promise ? answer.then(asFault) : asFault(answer)
+      }
+    } else if ('reply' in given) {
+      const answer = replyOf(`${name}.reply`, given.reply)
+      this.#answer = () => answer
+    } else if ('redirect' in given) {
+      const redirect = redirector(given.redirect)
+      this.#answer = (transaction) => redirect(transaction.request)
+    } else {
+      const handler = given.fetch
+      if (typeof handler !== 'function') throw invalidOption(`${name}.fetch`, handler, 'a function')
+      this.#answer = (transaction) => answerByFetch(handler, transaction)
+      this.#refuses = ['TRACE', 'TRACK']
+    }
+  }
+
+  /** Throws what keeps the request from being answered by it. */
+  admit(transaction: Transaction): void {
+    const { session, stream, request } = transaction
+    if (this.#access !== undefined && !this.#access.allows(session.remoteAddress)) {
+      throw new XpsError('XPS_FORBIDDEN', 'the client is not let in here', { origin: 'client' })
+    }
+    if (this.#bodyLimit > 0 && stream.requestLength > this.#bodyLimit) {
+      throw new XpsError('XPS_TOO_LARGE', 'the body of the request is too long', { origin: 'client', status: 413 })
+    }
+    if (request.method === 'CONNECT' || this.#refuses.includes(request.method)) {
+      throw new XpsError('XPS_METHOD', `${request.method} is not allowed here`, { origin: 'client' })
+    }
+  }
+
+  /** The longest body; 0 for any. */
+  get bodyLimit(): number {
+    return this.#bodyLimit
+  }
+
+  /** What forwards the request; undefined if it is answered here. */
+  forward(transaction: Transaction): Forward | undefined {
+    const forward = this.#forward
+    return forward === undefined ? undefined : new Forward(transaction, forward.group, forward.forwarding)
+  }
+
+  /** Requests may go to the origin. */
+  uses(origin: Origin): boolean {
+    return this.#forward?.group.origins.includes(origin) ?? false
+  }
+
+  /** The answer of this program. */
+  answer(transaction: Transaction): Answer | Promise<Answer> {
+    return (this.#answer as (transaction: Transaction) => Answer | Promise<Answer>)(transaction)
+  }
+
+  /** Lets go of what it keeps. */
+  close(): void {
+    this.#files?.close()
+  }
+}
+
+/** What files answer with 405, 412 or 416 is told by the pages of errors, as everything else that goes wrong. */
+function asFault(answer: Answer): Answer {
+  const code = faultCodes[answer.status]
+  if (code === undefined) return answer
+  const headers = Object.fromEntries(new Fields(answer.headers))
+  throw new XpsError(code, `the file cannot be had so (${answer.status})`, { origin: 'client', headers })
+}
+
+const faultCodes: Readonly<Record<number, ErrorCode | undefined>> = {
+  405: 'XPS_METHOD',
+  412: 'XPS_PRECONDITION',
+  416: 'XPS_RANGE',
+}
+
+/** A fixed answer, checked before anybody asks for it. */
+function replyOf(name: string, given: Answer | number): Answer {
+  try {
+    if (typeof given === 'number') return Object.freeze(statusAnswer(given))
+    const { body } = checkAnswer(given)
+    if (body instanceof PipeSource) throw new XpsError('XPS_FAULT', 'a source can be sent once only')
+    checkFields(given.headers)
+    return Object.freeze({ ...given })
+  } catch (error) {
+    throw new XpsError('XPS_INVALID_OPTION', `${name} cannot be sent: ${(error as Error).message}`)
+  }
+}
+
+/** Reads a limit of bytes for which 0 is none. */
+export function bodyLimitOption(name: string, given: number | string): number {
+  return given === 0 ? 0 : bytesOption(name, given)
+}
+
+function forwardOf(
+  name: string,
+  given: ForwardRoute,
+  book: OriginBook,
+): { group: UpstreamGroup; forwarding: Forwarding } {
+  const listed = (Array.isArray(given.upstream) ? given.upstream : [given.upstream]) as readonly (
+    | UpstreamTarget
+    | Upstream
+  )[]
+  const targets = listed.map((target) => withoutScheme(name, target))
+  if (targets.length === 0) throw invalidOption(`${name}.upstream`, given.upstream, 'at least one address')
+  const pool = pick(given, poolNames)
+  const dial: UpstreamOptions = given.connectTimeout === undefined ? {} : { connectTimeout: given.connectTimeout }
+  const origins = targets.map((target) => book.origin(target, dial, pool))
+  const find = (address: string): ReturnType<OriginBook['origin']> => book.origin(address, dial, pool)
+  const group = new UpstreamGroup(origins, given.balance ?? 'round-robin', find)
+  return { group, forwarding: new Forwarding(pick(given, forwardingNames), name) }
+}
+
+/** What forwards the requests of a route. */
+interface Forwards {
+  readonly group: UpstreamGroup
+  readonly forwarding: Forwarding
+}
+
+/** `http://host:port` is taken for `host:port`, as people write it. */
+function withoutScheme(name: string, target: UpstreamTarget | Upstream): UpstreamTarget | Upstream {
+  if (typeof target !== 'string' || !/^https?:\/\//i.test(target)) return target
+  const url = URL.canParse(target) ? new URL(target) : undefined
+  if (
+    url?.protocol !== 'http:' ||
+    url.pathname !== '/' ||
+    url.search !== '' ||
+    url.hash !== '' ||
+    url.username !== ''
+  ) {
+    throw invalidOption(
+      `${name}.upstream`,
+      target,
+      `'http://host:port' without a path (see the option prefix), or 'host:port'`,
+    )
+  }
+  return `${url.hostname}:${url.port === '' ? 80 : url.port}`
+}
+
+function pick<O extends object>(given: object, names: readonly (keyof O)[]): O {
+  const picked: Record<string, unknown> = {}
+  for (const name of names as readonly string[]) {
+    const value = (given as Record<string, unknown>)[name]
+    if (value !== undefined) picked[name] = value
+  }
+  return picked as O
+}

@@ -1,0 +1,245 @@
+import type { ClientSession } from '../core/client-session.ts'
+import type { Upstream, UpstreamOptions, UpstreamTarget } from '../core/upstream.ts'
+import { XpsError } from '../errors.ts'
+import { Lifetime } from '../lifetime/lifetime.ts'
+import { type AccessEntry, entryOf, entryOfFault, reasonOf } from './access-log.ts'
+import { type ErrorPages, faultAnswer } from './faults.ts'
+import type { HookScope } from './hooks.ts'
+import type { HeadLimits } from './http1/head-reader.ts'
+import type { Answer, RequestHead } from './messages.ts'
+import { Origin, type PoolOptions, poolRules } from './pool.ts'
+import type { PreparedRoute } from './routes.ts'
+import type { RouteFound } from './routing/route-found.ts'
+import type { RouteMatch } from './routing/route-match.ts'
+import { RouteTable } from './routing/route-table.ts'
+import type { HttpSession } from './session.ts'
+import type { HttpTimeouts } from './timeouts.ts'
+import type { Transaction } from './transaction.ts'
+
+/** Where the origins of all routes are kept, so that two routes to one address share its connections. */
+export interface OriginBook {
+  origin(target: UpstreamTarget | Upstream, dial: UpstreamOptions, pool: PoolOptions): Origin
+}
+
+/** The numbers of an HTTP server. */
+export interface HttpStats {
+  /** Sessions and transactions that there are now. */
+  readonly sessions: number
+  readonly transactions: number
+  /** How many transactions have closed, and how many of them because the client left. */
+  readonly served: number
+  readonly left: number
+  /** How many responses there were, by the first digit of their status: `'2xx'`. */
+  readonly statuses: Readonly<Record<'2xx' | '3xx' | '4xx' | '5xx', number>>
+  /** What went wrong, by code. */
+  readonly faults: Readonly<Record<string, number>>
+  /** The connections to each upstream. */
+  readonly upstreams: Readonly<Record<string, { connections: number; idle: number; queued: number }>>
+}
+
+/** What a scope is made of. */
+export interface HttpScopeParts {
+  readonly hooks: HookScope
+  readonly limits: HeadLimits
+  readonly timeouts: HttpTimeouts
+  readonly errorPages: ErrorPages
+  readonly halfOpen: boolean
+  readonly maxRequestsPerSession: number
+  readonly log: ((entry: AccessEntry) => void) | undefined
+}
+
+/** What all sessions of one HTTP protocol share: routes, hooks, limits, and the connections to upstreams. */
+export class HttpScope implements OriginBook {
+  readonly hooks: HookScope
+  readonly limits: HeadLimits
+  readonly timeouts: HttpTimeouts
+  readonly errorPages: ErrorPages
+  readonly halfOpen: boolean
+  readonly maxRequestsPerSession: number
+  /** The timeouts that may begin at any moment, for the look at the clock. */
+  readonly looks: readonly number[]
+  readonly #log: ((entry: AccessEntry) => void) | undefined
+  readonly #origins = new Map<string, Origin>()
+  readonly #servers: Origin[] = []
+  /** Listeners, or sessions without one, that use it. */
+  readonly #users = new Set<Lifetime>()
+  #table: RouteTable<HeldRoute> | undefined
+  #routes: readonly PreparedRoute[] = []
+  #sessions = 0
+  #begun = 0
+  #served = 0
+  #left = 0
+  readonly #statuses = { '2xx': 0, '3xx': 0, '4xx': 0, '5xx': 0 }
+  readonly #faults: Record<string, number> = {}
+
+  constructor(parts: HttpScopeParts) {
+    this.hooks = parts.hooks
+    this.limits = parts.limits
+    this.timeouts = parts.timeouts
+    this.errorPages = parts.errorPages
+    this.halfOpen = parts.halfOpen
+    this.maxRequestsPerSession = parts.maxRequestsPerSession
+    this.#log = parts.log
+    this.looks = Object.values(parts.timeouts)
+  }
+
+  /** Uses these routes from now on. Transactions that have theirs keep it. */
+  use(routes: readonly PreparedRoute[], table: RouteTable<HeldRoute>): void {
+    for (const route of this.#routes) route.close()
+    this.#routes = routes
+    this.#table = table
+  }
+
+  /** The route of a request. Throws `XPS_METHOD` if there is one for other methods only. */
+  find(port: number, request: RequestHead): RouteFound<HeldRoute> | undefined {
+    const found = this.#table?.find(port, request)
+    if (found !== undefined) return found
+    const allowed = this.#table?.allowed(port, request) ?? []
+    if (allowed.length === 0) return undefined
+    throw new XpsError('XPS_METHOD', `${request.method} is not allowed here, but ${allowed.join(', ')} would be`, {
+      origin: 'client',
+      headers: { allow: allowed.join(', ') },
+    })
+  }
+
+  /**
+   * The route of that name, for a request that it need not match: with the prefix that it has of the request's path, if
+   * any, and the path without dot segments. Undefined if there is none of that name.
+   */
+  named(name: string, port: number, request: RequestHead): RouteFound<HeldRoute> | undefined {
+    const prepared = this.#routes.find((route) => route.given.name === name)
+    if (prepared === undefined) return undefined
+    const { path } = prepared.given
+    const fitting = path === undefined ? undefined : new RouteTable<HeldRoute>([{ path, prepared }]).find(port, request)
+    return fitting ?? new RouteTable<HeldRoute>([{ prepared }]).find(port, request)
+  }
+
+  origin(target: UpstreamTarget | Upstream, dial: UpstreamOptions, pool: PoolOptions): Origin {
+    const rules = poolRules(pool)
+    if (typeof target !== 'string') {
+      const origin = new Origin(target, dial, rules, this.limits)
+      this.#servers.push(origin)
+      return origin
+    }
+    const key = `${target} ${JSON.stringify([dial, rules])}`
+    let origin = this.#origins.get(key)
+    if (origin === undefined) {
+      origin = new Origin(target, dial, rules, this.limits)
+      this.#origins.set(key, origin)
+      if (this.#origins.size > mostOrigins) this.#forgetOne()
+    }
+    return origin
+  }
+
+  /** Hooks may name any address: of those that nobody uses at the moment, the oldest goes. */
+  #forgetOne(): void {
+    for (const [key, origin] of this.#origins) {
+      const { connections, idle, queued } = origin.stats
+      if (connections > idle || queued > 0 || this.#routes.some((route) => route.uses(origin))) continue
+      this.#origins.delete(key)
+      origin.close()
+      return
+    }
+  }
+
+  /** A session has opened: as long as its listener lives, connections to upstreams are kept for the next. */
+  join(session: ClientSession): void {
+    this.#sessions++
+    const { entrance } = session.client
+    const user = entrance instanceof Lifetime ? entrance : session
+    if (this.#users.has(user)) return
+    this.#users.add(user)
+    for (const origin of this.#all) origin.reopen()
+    user.own(() => {
+      this.#users.delete(user)
+      if (this.#users.size > 0) return
+      for (const origin of this.#all) origin.close()
+      for (const route of this.#routes) route.close()
+    })
+  }
+
+  /** What a client is told of an error. A page of the host's that fails is told as a fault, and left out. */
+  faultAnswer(error: XpsError, fault: (error: unknown) => void): Answer {
+    try {
+      return faultAnswer(error, this.errorPages)
+    } catch (failure) {
+      fault(failure)
+      return faultAnswer(error, {})
+    }
+  }
+
+  /** Times are wanted to the millisecond, and not as they are cheapest. */
+  get precise(): boolean {
+    return this.#log !== undefined
+  }
+
+  /** A session has closed. */
+  leave(): void {
+    this.#sessions--
+  }
+
+  /** A transaction has begun. */
+  begin(): void {
+    this.#begun++
+  }
+
+  /** A transaction has closed. */
+  counted(transaction: Transaction): void {
+    this.#served++
+    const { status, failure } = transaction
+    if (status >= 200) this.#countStatus(status)
+    if (failure !== undefined) this.#countFault(failure)
+    if (transaction.left) this.#left++
+    this.#log?.(entryOf(transaction))
+  }
+
+  /** Something came that was no request, and was answered with the status. */
+  refused(session: HttpSession, error: XpsError, status: number): void {
+    this.#countStatus(status)
+    this.#countFault(error)
+    this.#log?.(entryOfFault(session, error, status))
+  }
+
+  #countStatus(status: number): void {
+    this.#statuses[`${Math.floor(status / 100)}xx` as '2xx']++
+  }
+
+  #countFault(error: XpsError): void {
+    const name = reasonOf(error)
+    this.#faults[name] = (this.#faults[name] ?? 0) + 1
+  }
+
+  stats(): HttpStats {
+    const upstreams: Record<string, { connections: number; idle: number; queued: number }> = {}
+    for (const origin of this.#all) {
+      const { connections, idle, queued } = upstreams[origin.address] ?? { connections: 0, idle: 0, queued: 0 }
+      const { stats } = origin
+      upstreams[origin.address] = {
+        connections: connections + stats.connections,
+        idle: idle + stats.idle,
+        queued: queued + stats.queued,
+      }
+    }
+    return {
+      sessions: this.#sessions,
+      transactions: this.#begun - this.#served,
+      served: this.#served,
+      left: this.#left,
+      statuses: { ...this.#statuses },
+      faults: { ...this.#faults },
+      upstreams,
+    }
+  }
+
+  get #all(): Origin[] {
+    return [...this.#origins.values(), ...this.#servers]
+  }
+}
+
+/** How many addresses of upstreams are remembered. */
+const mostOrigins = 1_000
+
+/** A route as the table has it: what it matches, and what was prepared for it. */
+export interface HeldRoute extends RouteMatch {
+  readonly prepared: PreparedRoute
+}
