@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
-import { type Address, formatAddress, isXpsError, parseAddress, type Route, Upstream } from '../index.ts'
+import { type AccessEntry, combinedLogLine, type HttpRoute, http } from '../http/index.ts'
+import { type Address, formatAddress, isXpsError, type Protocol, parseAddress, type Route, Upstream } from '../index.ts'
 import { UsageError } from './usage.ts'
 
 /** Where to listen: an address, or a port on all addresses. */
@@ -8,7 +9,11 @@ export type Where = Address | { port: number }
 /** One listener, as it was asked for. */
 export interface Wanted {
   where: Where
-  route: Route
+  /** What the listener does with what comes in: one of the two. */
+  route?: Route
+  protocol?: Protocol
+  /** A folder that must be there. */
+  folder?: string
   /** What to print: `*:8001 → 127.0.0.1:3000`. */
   text: string
 }
@@ -41,9 +46,59 @@ export function parseServeOptions(args: string[]): ServeOptions {
     const { where, target } = split('--file', text)
     wanted.push({ where, route: { file: target, root }, text: `${show(where)} → file ${target}` })
   }
-  if (wanted.length === 0) throw new UsageError('nothing to serve: give --upstream or --file')
+  for (const text of values.http ?? []) {
+    const { where, target } = split('--http', text, '8003=http://127.0.0.1:3000 or 8003=./public')
+    wanted.push({ where, ...serveHttp(target, values, connectTimeout), text: `${show(where)} → ${target}` })
+  }
+  const folders = wanted.some((one) => one.folder !== undefined)
+  if (!folders && (values.listing !== undefined || values.fallback !== undefined)) {
+    throw new UsageError('--listing and --fallback are for folders: give --http LISTEN=DIR')
+  }
+  if (wanted.length === 0) throw new UsageError('nothing to serve: give --http, --upstream or --file')
   refuseTwice(wanted)
   return { wanted, deadline: milliseconds('--deadline', values.deadline) ?? 10_000 }
+}
+
+/** A reverse proxy for a URL, or a static site for a folder. */
+function serveHttp(
+  target: string,
+  values: ReturnType<typeof parse>,
+  connectTimeout: number | undefined,
+): { protocol: Protocol; folder?: string } {
+  const log = values['access-log'] === true ? { log: printEntry } : {}
+  const url = /^[a-z][a-z+.-]*:\/\//i.test(target) ? usageUrl(target) : undefined
+  const { listing, fallback } = values
+  const route: HttpRoute =
+    url !== undefined
+      ? {
+          upstream: `${url.hostname}:${url.port === '' ? 80 : url.port}`,
+          ...prefixOf(url),
+          ...(connectTimeout === undefined ? {} : { connectTimeout }),
+        }
+      : {
+          files: target,
+          ...(listing === undefined ? {} : { listing }),
+          ...(fallback === undefined ? {} : { fallback }),
+        }
+  const protocol = usage(() => http({ routes: [route], ...log }))
+  return url === undefined ? { protocol, folder: target } : { protocol }
+}
+
+function usageUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.protocol !== 'http:' || url.search !== '' || url.hash !== '' || url.username !== '') {
+    throw new UsageError(`--http must lead to http://HOST[:PORT][/PATH] or a folder, got '${text}'`)
+  }
+  return url
+}
+
+function prefixOf(url: URL): { prefix?: string } {
+  const path = url.pathname.replace(/\/+$/, '')
+  return path === '' ? {} : { prefix: path }
+}
+
+function printEntry(entry: AccessEntry): void {
+  console.log(combinedLogLine(entry))
 }
 
 function parse(args: string[]) {
@@ -54,6 +109,10 @@ function parse(args: string[]) {
       options: {
         upstream: { type: 'string', multiple: true },
         file: { type: 'string', multiple: true },
+        http: { type: 'string', multiple: true },
+        listing: { type: 'boolean' },
+        fallback: { type: 'string' },
+        'access-log': { type: 'boolean' },
         root: { type: 'string' },
         'connect-timeout': { type: 'string' },
         deadline: { type: 'string' },
@@ -65,10 +124,10 @@ function parse(args: string[]) {
   }
 }
 
-function split(option: string, text: string): { where: Where; target: string } {
+function split(option: string, text: string, example = '8001=127.0.0.1:3000'): { where: Where; target: string } {
   const index = text.indexOf('=')
   if (index <= 0 || index === text.length - 1) {
-    throw new UsageError(`${option} must be LISTEN=TARGET, such as 8001=127.0.0.1:3000, got '${text}'`)
+    throw new UsageError(`${option} must be LISTEN=TARGET, such as ${example}, got '${text}'`)
   }
   const left = text.slice(0, index)
   const address = usage(() => parseAddress(`${option} ${text}: LISTEN`, left, '*'))

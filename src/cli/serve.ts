@@ -1,16 +1,24 @@
-import { Core, FileSource, type Listener } from '../index.ts'
+import { stat } from 'node:fs/promises'
+import { Core, FileSource, type Listener, XpsError } from '../index.ts'
 import { drain } from './drain.ts'
 import { parseServeOptions, type Wanted } from './serve-options.ts'
 
 /** `xps serve`: listens until a signal comes; resolves to the exit code. Rejects, with nothing left, if it cannot start. */
 export async function serve(args: string[]): Promise<number> {
   const { wanted, deadline } = parseServeOptions(args)
-  for (const { route } of wanted) if ('file' in route) await checkFile(route.file, route.root ?? '.')
+  for (const { route, folder } of wanted) {
+    if (route !== undefined && 'file' in route) await checkFile(route.file, route.root ?? '.')
+    if (folder !== undefined) await checkFolder(folder)
+  }
   const core = new Core()
   core.on('fault', (error) => console.error(`xps: ${error.message}`))
   const stopping = nextSignal()
   try {
-    for (const one of wanted) console.log(ready(await core.listen({ ...one.where, route: one.route }), one))
+    for (const one of wanted) {
+      const { route, protocol } = one
+      const options = { ...(route === undefined ? {} : { route }), ...(protocol === undefined ? {} : { protocol }) }
+      console.log(ready(await core.listen({ ...one.where, ...options }), one))
+    }
   } catch (error) {
     core.abort()
     await core.closed
@@ -26,6 +34,13 @@ async function checkFile(path: string, root: string): Promise<void> {
   await file.open()
   file.end()
   await file.closed
+}
+
+async function checkFolder(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined)
+  if (found?.isDirectory() === true) return
+  const hint = /^[^/]+:\d+$/.test(path) ? ` (or is it http://${path}?)` : ''
+  throw new XpsError('XPS_NOT_FOUND', `${path} is no folder${hint}`)
 }
 
 function ready(listener: Listener, { text }: Wanted): string {

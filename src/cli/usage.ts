@@ -9,17 +9,24 @@ Usage
   xps --help               this page
   xps --version            the version
 
-Options of serve, each of the first two as often as you like
+Options of serve, each of the first three as often as you like
+  --http LISTEN=URL          forward HTTP requests that come in on LISTEN to URL
+  --http LISTEN=DIR          serve the files of the folder DIR over HTTP
   --upstream LISTEN=TARGET   relay what comes in on LISTEN to TARGET
   --file LISTEN=PATH         send the file PATH to whoever connects to LISTEN
+  --listing                  show what is in a folder that has no index.html
+  --fallback FILE            the file for paths that lead to nothing, for apps with routes of their own
+  --access-log               print a line for each HTTP request
   --root DIR                 the folder that files must lie in (default: the current one)
   --connect-timeout MS       how long an upstream may take to answer (default: 3000)
   --deadline MS              how long sessions may take to finish when stopping (default: 10000)
 
   LISTEN   PORT, HOST:PORT, [IPV6]:PORT or unix:PATH; a port alone listens on all addresses
   TARGET   HOST:PORT, [IPV6]:PORT or unix:PATH
+  URL      http://HOST[:PORT][/PATH]
 
 Examples
+  xps serve --http 8003=http://127.0.0.1:3000 --http 8004=./public
   xps serve --upstream 8001=127.0.0.1:3000
   xps serve --upstream 8001=127.0.0.1:3000 --file 8002=public/sample.txt
   xps serve --upstream 127.0.0.1:5433=unix:/run/postgresql/.s.PGSQL.5432
