@@ -7,6 +7,11 @@ import { backlogs } from './admission/backlog.js'
 import { bookkeeping } from './admission/bookkeeping.js'
 import { overload } from './admission/overload.js'
 import { soak } from './admission/soak.js'
+import { httpHook } from './http/hook.js'
+import { httpMemory } from './http/memory.js'
+import { httpParser } from './http/parser.js'
+import { httpProxy } from './http/proxy.js'
+import { httpStatic } from './http/static.js'
 import { figuresTable, formatTable, missed } from './lib/figures.js'
 import { machine, versions } from './lib/machine.js'
 import { checkSystem } from './lib/processes.js'
@@ -17,7 +22,11 @@ import { idle } from './relay/idle.js'
 import { relay } from './relay/relay.js'
 import { stalled } from './relay/stalled.js'
 
-const benchmarks = [relay, connections, idle, stalled, gigabyte, bookkeeping, overload, soak, backlogs]
+const benchmarks = [
+  ...[relay, connections, idle, stalled, gigabyte],
+  ...[bookkeeping, overload, soak, backlogs],
+  ...[httpProxy, httpStatic, httpHook, httpMemory, httpParser],
+]
 
 const { values: options, positionals: names } = parseArgs({
   allowPositionals: true,

@@ -1,0 +1,8 @@
+// node bench/http/peers/http-proxy.js PORT UPSTREAM_PORT
+import { Agent, createServer } from 'node:http'
+import httpProxy from 'http-proxy'
+
+const [port, upstreamPort] = process.argv.slice(2).map(Number)
+const target = `http://127.0.0.1:${upstreamPort}`
+const proxy = httpProxy.createProxyServer({ target, agent: new Agent({ keepAlive: true }) })
+createServer((request, response) => proxy.web(request, response)).listen(port, '127.0.0.1', 4096)

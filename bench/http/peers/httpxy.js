@@ -1,0 +1,7 @@
+// It keeps its connections by itself. node bench/http/peers/httpxy.js PORT UPSTREAM_PORT
+import { createServer } from 'node:http'
+import { createProxyServer } from 'httpxy'
+
+const [port, upstreamPort] = process.argv.slice(2).map(Number)
+const proxy = createProxyServer({ target: `http://127.0.0.1:${upstreamPort}` })
+createServer((request, response) => void proxy.web(request, response)).listen(port, '127.0.0.1', 4096)

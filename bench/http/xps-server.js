@@ -1,0 +1,19 @@
+// Ours. node bench/http/xps-server.js PORT proxy|pipeline|hook UPSTREAM_PORT
+//       node bench/http/xps-server.js PORT files FOLDER
+//       node bench/http/xps-server.js PORT answer
+import { Core } from 'xps'
+import { http } from 'xps/http'
+import { answers } from './messages.js'
+
+const [port, kind, place] = process.argv.slice(2)
+const path = '/'
+const upstream = `127.0.0.1:${place}`
+const kinds = {
+  proxy: () => ({ routes: [{ path, upstream }] }),
+  pipeline: () => ({ routes: [{ path, upstream, pipeline: 64, pipelineConnections: 4 }] }),
+  hook: () => ({ routes: [{ path, upstream }], hooks: { request() {} } }),
+  files: () => ({ routes: [{ path, files: place }] }),
+  answer: () => ({ routes: [{ path, reply: { status: 200, body: answers.small.block } }] }),
+}
+const core = new Core()
+await core.listen({ port: Number(port), host: '127.0.0.1', backlog: 4096 }, { protocol: http(kinds[kind]()) })
