@@ -24,6 +24,42 @@ describe('Pipe', () => {
       expect(pipe.bytes).toBe(1_000)
     })
 
+    it('hands two chunks on at once to a sink that can take them so, and otherwise takes neither', () => {
+      class Gathering extends PipeSink {
+        readonly pairs: string[] = []
+        hold = false
+        constructor() {
+          super({ write: () => {} })
+        }
+        override takeBoth(head: Uint8Array, chunk: Uint8Array): boolean {
+          this.pairs.push(`${head}|${chunk}`)
+          if (this.hold) this.ready = false
+          return true
+        }
+      }
+      const from = new HandSource()
+      const to = new Gathering()
+      const pipe = new Pipe(from.source, to, { limit: 10 })
+      const [head, body] = [Buffer.from('head'), Buffer.from('body')]
+      expect(from.source.writeBoth(head, body)).toBe(true)
+      expect(to.pairs).toHaveLength(1)
+      expect([pipe.bytes, pipe.buffered]).toEqual([8, 0])
+      expect(from.source.writeBoth(head, Buffer.from('too long'))).toBe(false)
+      to.hold = true
+      expect(from.source.writeBoth(head, body)).toBe(true)
+      expect([pipe.bytes, pipe.buffered]).toEqual([16, 8])
+      expect(from.source.writeBoth(head, body)).toBe(false)
+      to.ready = true
+      expect(pipe.buffered).toBe(0)
+      const plain = new HandSource()
+      const sink = new HandSink()
+      new Pipe(plain.source, sink.sink)
+      expect(plain.source.writeBoth(head, body)).toBe(false)
+      expect(sink.chunks).toHaveLength(0)
+      plain.source.end()
+      expect(plain.source.writeBoth(head, body)).toBe(false)
+    })
+
     it('copies what has to wait, so that the memory can be used again', () => {
       const from = new HandSource()
       const to = new HandSink()
