@@ -13,7 +13,11 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 
 /** What users import, as it was built. */
-const entries: Record<string, string> = { xps: 'dist/index.js', 'xps/testing': 'dist/testing.js' }
+const entries: Record<string, string> = Object.fromEntries(
+  Object.entries(JSON.parse(read('package.json')).exports as Record<string, string | { default: string }>).flatMap(
+    ([name, to]) => (typeof to === 'string' ? [] : [[name.replace(/^[.]/, 'xps'), to.default]]),
+  ),
+)
 
 /** The pages that people write; the benchmarks and the reports of the public surface are written by tools. */
 const docs = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md') && !name.startsWith('benchmarks'))
@@ -28,10 +32,17 @@ interface Member {
 
 /** The interfaces of the sources by name, with the members that they declare themselves. */
 const interfaces = new Map<string, Member[]>()
+/** What they extend. */
+const parents = new Map<string, string[]>()
 for (const file of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
   if (!file.endsWith('.ts')) continue
   ts.forEachChild(sourceFile(`src/${file}`), (node) => {
-    if (ts.isInterfaceDeclaration(node)) interfaces.set(node.name.text, node.members.map(memberOf))
+    if (!ts.isInterfaceDeclaration(node)) return
+    interfaces.set(node.name.text, node.members.map(memberOf))
+    parents.set(
+      node.name.text,
+      (node.heritageClauses ?? []).flatMap(({ types }) => types.map((type) => type.expression.getText())),
+    )
   })
 }
 
@@ -68,7 +79,7 @@ describe('snippets', () => {
   it('the first program relays to an upstream, sends a file, and drains', async () => {
     await using upstream = await TestServer.start()
     const [relayPort, filePort] = [await closedPort(), await closedPort()]
-    const [first] = snippetsOf('README.md')
+    const first = snippetsOf('README.md').find(({ code }) => code.includes('portRouter'))
     const code = first?.code
       .replaceAll('8001', String(relayPort))
       .replaceAll('8002', String(filePort))
@@ -125,7 +136,7 @@ describe('docs/events.md', () => {
 })
 
 describe('docs/options.md', () => {
-  const names = publicTypes().filter((name) => /(Options|Patch)$/.test(name))
+  const names = withParts(publicTypes().filter((name) => /(Options|Patch)$/.test(name)))
 
   it('has a section for each interface of options, and no other', () => {
     const sections = [...read('docs/options.md').matchAll(/^### `(\w+)`$/gm)].map(([, name]) => name)
@@ -256,12 +267,24 @@ function memberOf(member: ts.TypeElement): Member {
   }
 }
 
-/** The names that the public entry exports. */
+/** The names that the public entries export. */
 function publicTypes(): string[] {
   const names: string[] = []
-  ts.forEachChild(sourceFile('src/index.ts'), (node) => {
-    if (!ts.isExportDeclaration(node) || node.exportClause === undefined) return
-    if (ts.isNamedExports(node.exportClause)) names.push(...node.exportClause.elements.map(({ name }) => name.text))
-  })
+  for (const entry of ['src/index.ts', 'src/http/index.ts']) {
+    ts.forEachChild(sourceFile(entry), (node) => {
+      if (!ts.isExportDeclaration(node) || node.exportClause === undefined) return
+      if (ts.isNamedExports(node.exportClause)) names.push(...node.exportClause.elements.map(({ name }) => name.text))
+    })
+  }
   return names
+}
+
+/** Options, and the options that they are made of or have as values, which have names of their own. */
+function withParts(names: readonly string[]): string[] {
+  const all = new Set(names)
+  for (const name of all) {
+    const types = [...(parents.get(name) ?? []), ...(interfaces.get(name) ?? []).map(({ type }) => type)]
+    for (const [part] of types.join(' ').matchAll(/\b\w+Options\b/g)) if (interfaces.has(part)) all.add(part)
+  }
+  return [...all]
 }

@@ -2,6 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { dial, TestServer } from './support/net.ts'
@@ -94,6 +96,19 @@ async function get(port: number, path: string): Promise<string> {
   return answer
 }
 
+/** An HTTP server that answers every request with its name, and the method and target. */
+async function namedUpstream(name: string): Promise<AsyncDisposable & { address: string }> {
+  const server = createServer((request, response) => response.end(`${name}: ${request.method} ${request.url}`))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  return {
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
 /** One test for each file in examples/. It does what the example's `Try it` line says. */
 const claims: Record<string, () => Promise<void>> = {
   async 'tcp-relay.js'() {
@@ -180,6 +195,107 @@ const claims: Record<string, () => Promise<void>> = {
     expect(example.text).toMatch(/draining: 0 of 1 left\nall have finished\n$/)
   },
 
+  async 'reverse-proxy.js'() {
+    await using one = await namedUpstream('one')
+    await using two = await namedUpstream('two')
+    await using example = new Example('reverse-proxy.js', 0, one.address, two.address)
+    const url = `http://127.0.0.1:${await example.port()}`
+    const answers = [await (await fetch(`${url}/some/path`)).text(), await (await fetch(`${url}/some/path`)).text()]
+    expect(answers.toSorted()).toEqual(['one: GET /some/path', 'two: GET /some/path'])
+    await one[Symbol.asyncDispose]()
+    await two[Symbol.asyncDispose]()
+    const refused = await fetch(url)
+    expect([refused.status, await refused.text()]).toEqual([502, 'Nobody is at home: XPS_CONNECT\n'])
+    expect(await (await fetch(`${url}/health`)).text()).toBe('fine\n')
+    expect(await example.stop()).toBe(0)
+    expect(example.text.match(/"GET \/some\/path HTTP\/1\.1" 200 /g)).toHaveLength(2)
+    expect(example.text).toMatch(/"GET \/ HTTP\/1\.1" 502 .*XPS_CONNECT"\n.*"GET \/health HTTP\/1\.1" 200 /)
+  },
+
+  async 'static-site.js'() {
+    await using example = new Example('static-site.js', 0)
+    const url = `http://127.0.0.1:${await example.port()}`
+    const file = await fetch(`${url}/sample.txt`)
+    expect([await file.text(), file.headers.get('cache-control')]).toEqual([sample, 'max-age=60'])
+    expect(await (await fetch(`${url}/api/hello/world`)).json()).toMatchObject({ hello: 'world' })
+    expect((await fetch(`${url}/api/sample.txt`)).status).toBe(404)
+    expect(await (await fetch(url)).text()).toContain('<a href="./sample.txt">')
+    expect(await example.stop()).toBe(0)
+  },
+
+  async 'hooks-authenticate.js'() {
+    await using example = new Example('hooks-authenticate.js', 0)
+    const url = `http://127.0.0.1:${await example.port()}`
+    const stranger = await fetch(url, { headers: { 'x-user': 'ali', x_user: 'ali' } })
+    expect([stranger.status, stranger.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
+    const known = await fetch(url, { headers: { authorization: 'Bearer sesame', 'x-user': 'root', x_user: 'root' } })
+    expect(await known.text()).toBe('Hello ali\n')
+    expect((await fetch(`${url}/health`)).status).toBe(200)
+    expect(await example.stop()).toBe(0)
+    expect(example.text).toMatch(/\n401 nobody\n200 ali\n200 nobody\n$/)
+  },
+
+  async 'rewrite-body.js'() {
+    await using example = new Example('rewrite-body.js', 0)
+    const answer = await fetch(`http://127.0.0.1:${await example.port()}/`)
+    expect(await answer.text()).toBe('<p>This is the page.\n<p>And the end.\n')
+    expect(await example.stop()).toBe(0)
+  },
+
+  async 'mount-hono.js'() {
+    await using example = new Example('mount-hono.js', 0)
+    const url = `http://127.0.0.1:${await example.port()}`
+    expect(await (await fetch(`${url}/api/hello/world`)).json()).toEqual({ hello: 'world', address: '127.0.0.1' })
+    const shout = await fetch(`${url}/api/shout`, { method: 'POST', body: 'some text' })
+    expect(await shout.text()).toBe('SOME TEXT')
+    expect(await (await fetch(`${url}/sample.txt`)).text()).toBe(sample)
+    expect(await example.stop()).toBe(0)
+  },
+
+  async 'mount-express.js'() {
+    await using example = new Example('mount-express.js', 0)
+    const url = `http://127.0.0.1:${await example.port()}`
+    expect(await (await fetch(`${url}/app/hello`)).json()).toEqual({ hello: '127.0.0.1', host: '127.0.0.1' })
+    expect(await (await fetch(`${url}/sample.txt`)).text()).toBe(sample)
+    expect(await example.stop()).toBe(0)
+  },
+
+  async 'canary.js'() {
+    await using stable = await namedUpstream('old')
+    await using canary = await namedUpstream('new')
+    for (const [percent, version] of [
+      [0, 'old'],
+      [100, 'new'],
+    ] as const) {
+      await using example = new Example('canary.js', 0, stable.address, canary.address, percent)
+      const url = `http://127.0.0.1:${await example.port()}`
+      const first = await fetch(url)
+      expect(await first.text()).toBe(`${version}: GET /`)
+      expect(first.headers.get('set-cookie')).toContain(`version=${version === 'old' ? 'stable' : 'canary'}`)
+      for (const [field, value, expected] of [
+        ['cookie', 'a=b; version=stable', 'old'],
+        ['cookie', 'version=canary', 'new'],
+        ['x-version', 'canary', 'new'],
+      ] as const) {
+        expect(await (await fetch(url, { headers: { [field]: value } })).text()).toBe(`${expected}: GET /`)
+      }
+      expect(await example.stop()).toBe(0)
+    }
+  },
+
+  async 'http-proxy.js'() {
+    await using upstream = await namedUpstream('there')
+    await using example = new Example('http-proxy.js', 0, `http://${upstream.address}`)
+    const url = `http://127.0.0.1:${await example.port()}`
+    const answer = await fetch(`${url}/hello`)
+    expect([await answer.text(), answer.headers.get('x-by')]).toEqual(['there: GET /hello', 'xps'])
+    await upstream[Symbol.asyncDispose]()
+    const refused = await fetch(`${url}/gone`)
+    expect([refused.status, await refused.text()]).toEqual([502, 'try again later\n'])
+    await example.printed(/\/gone: ECONNREFUSED/)
+    expect(await example.stop()).toBe(0)
+  },
+
   async 'unit-test.js'() {
     await using example = new Example('unit-test.js')
     expect(await example.exited()).toBe(0)
@@ -215,7 +331,7 @@ describe('examples', () => {
       expect(text, file).toMatch(/^\/\/ @ts-check\n\/\/ [\s\S]*\n\/\/ Try it: {2}/)
       expect(text.split('\n').length, file).toBeLessThanOrEqual(50)
       for (const [, from] of text.matchAll(/from '([^']+)'/g))
-        expect(from, file).toMatch(/^(xps|xps\/testing|node:[\w/]+)$/)
+        expect(from, file).toMatch(/^(xps|xps\/(http|http-proxy|testing)|node:[\w/]+|hono|express)$/)
     }
   })
 

@@ -65,6 +65,8 @@ export class HttpScope implements OriginBook {
   readonly #users = new Set<Lifetime>()
   #table: RouteTable<HeldRoute> | undefined
   #routes: readonly PreparedRoute[] = []
+  /** Of a route that hooks choose by its name: one table for the paths that fit it, one for all others. */
+  readonly #named = new WeakMap<PreparedRoute, OwnTables>()
   #sessions = 0
   #begun = 0
   #served = 0
@@ -109,9 +111,20 @@ export class HttpScope implements OriginBook {
   named(name: string, port: number, request: RequestHead): RouteFound<HeldRoute> | undefined {
     const prepared = this.#routes.find((route) => route.given.name === name)
     if (prepared === undefined) return undefined
+    const tables = this.#tablesOf(prepared)
+    return tables.fitting.find(port, request) ?? tables.any.find(port, request)
+  }
+
+  #tablesOf(prepared: PreparedRoute): OwnTables {
+    const known = this.#named.get(prepared)
+    if (known !== undefined) return known
     const { path } = prepared.given
-    const fitting = path === undefined ? undefined : new RouteTable<HeldRoute>([{ path, prepared }]).find(port, request)
-    return fitting ?? new RouteTable<HeldRoute>([{ prepared }]).find(port, request)
+    const made: OwnTables = {
+      fitting: new RouteTable<HeldRoute>(path === undefined ? [] : [{ path, prepared }]),
+      any: new RouteTable<HeldRoute>([{ prepared }]),
+    }
+    this.#named.set(prepared, made)
+    return made
   }
 
   origin(target: UpstreamTarget | Upstream, dial: UpstreamOptions, pool: PoolOptions): Origin {
@@ -234,6 +247,12 @@ export class HttpScope implements OriginBook {
   get #all(): Origin[] {
     return [...this.#origins.values(), ...this.#servers]
   }
+}
+
+/** Tables with one route only: for the paths that fit it, and for any. */
+interface OwnTables {
+  readonly fitting: RouteTable<HeldRoute>
+  readonly any: RouteTable<HeldRoute>
 }
 
 /** How many addresses of upstreams are remembered. */

@@ -81,6 +81,9 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
   #ahead: Buffer | undefined
   /** The last byte for the client has been written. */
   #finishing = false
+  #aborted = false
+  /** Ends the wait for the hooks of its close. */
+  #letGo: (() => void) | undefined
   /** Why it comes to an end, where that is not as it should be. */
   #ending: XpsError | undefined
   #probe: { cancel(): void } | undefined
@@ -173,16 +176,24 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
 
   protected override onOpen(): void | Promise<void> {
     this.#scope.join(this)
-    this.own(() => {
-      this.#scope.leave()
-      return runHooks('sessionClose', this.#scope.hooks, this.hooks, undefined, this)
-    })
+    this.own(() => this.#closeHooks())
     const held = runHooks('sessionStart', this.#scope.hooks, this.hooks, undefined, this)
     if (held === undefined) this.#listen()
     else return held.then(() => this.#listen())
   }
 
-  /** It could not be opened: the client is told nothing. */
+  /** Waits for what holds the session's close, but not when it is to end now. */
+  #closeHooks(): Promise<void> | undefined {
+    this.#scope.leave()
+    const held = runHooks('sessionClose', this.#scope.hooks, this.hooks, undefined, this)
+    if (held === undefined) return undefined
+    return new Promise((resolve) => {
+      this.#letGo = resolve
+      if (this.#aborted) resolve()
+      held.catch((error: unknown) => this.fault(error)).finally(resolve)
+    })
+  }
+
   #listen(): void {
     if (this.phase === 'closed') return
     this.pipe(this.#output, this.client.sink, { limit: outputLimit, onClose: (error) => this.#outputOver(error) })
@@ -701,6 +712,8 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
 
   protected override onAbort(error: XpsError): void {
     this.#probe?.cancel()
+    this.#aborted = true
+    this.#letGo?.()
     super.onAbort(error)
   }
 }
