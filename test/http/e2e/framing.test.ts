@@ -123,6 +123,29 @@ describe('Requests', () => {
   })
 })
 
+describe('Bodies both ways', () => {
+  it('E75: arrive as they were sent: 1 MiB each way, in rounds, of four clients to four upstreams at a time', async () => {
+    const backends = await Promise.all(Array.from({ length: 4 }, () => Backend.start((request) => ok(request.body))))
+    await using served = await Served.start({
+      routes: backends.map((backend, index) => ({ path: `/${index}`, upstream: backend.address })),
+    })
+    await Promise.all(
+      backends.map(async (_, index) => {
+        const client = await served.dial()
+        for (let round = 0; round < 5; round++) {
+          const body = `${index}${round}abcdef`.repeat(131_072)
+          await client.send(post(body, `/${index}`))
+          expect((await client.response()).body === body).toBe(true)
+        }
+        client.peer.end()
+      }),
+    )
+    expect(backends.map((backend) => [backend.accepted, backend.requests.length])).toEqual(Array(4).fill([1, 5]))
+    await served.settled()
+    for (const backend of backends) await backend[Symbol.asyncDispose]()
+  })
+})
+
 describe('Expect: 100-continue', () => {
   it('A.2: is passed on, and so is the 100 of the upstream', async () => {
     const asked = gate<string>()

@@ -1,0 +1,16 @@
+// `xps/http-proxy`: the face of the packages http-proxy and httpxy on the machine of `xps/http`.
+export type { NodeHeaders } from './node-fields.ts'
+export type { ProxyCookieRewrite, ProxyServerOptions } from './options.ts'
+export { ProxyError } from './proxy-error.ts'
+export { ProxyRequest, type ProxyRequestEvents } from './proxy-request.ts'
+export { ProxyResponse } from './proxy-response.ts'
+export {
+  createProxyServer,
+  createProxyServer as createProxy,
+  createProxyServer as createServer,
+  type ProxyErrorCallback,
+  ProxyServer,
+  type ProxyServerEvents,
+  type ProxyServerStats,
+} from './proxy-server.ts'
+export type { ProxyTarget, ProxyTargetDetailed } from './target.ts'

@@ -1,0 +1,184 @@
+import type { ServerOptions } from 'node:https'
+import type { Readable } from 'node:stream'
+import { defaultTimeouts } from '../admission/timeouts.ts'
+import { Provenance } from '../http/forwarding/provenance.ts'
+import { type PoolOptions, poolRules } from '../http/pool.ts'
+import { durationOption, invalidOption } from '../options.ts'
+import { redirectsOption } from './redirect-hop.ts'
+import { cookieAttribute } from './response-rewrites.ts'
+import { type ProxyTarget, readTarget } from './target.ts'
+
+/** What becomes of an attribute of cookies: one value for all, or by the one that there is (`'*'` for all others). */
+export type ProxyCookieRewrite = false | string | Readonly<Record<string, string | null>>
+
+/**
+ * Options of a {@link ProxyServer}, and of one request, where they count before those of the server. The names are those
+ * of http-proxy and httpxy; `connectTimeout`, `pool` and `via` are ours.
+ */
+export interface ProxyServerOptions {
+  /** Where requests go. There must be this or `forward`. */
+  target?: ProxyTarget | undefined
+  /** Where a copy of each request goes; what comes back is dropped. Without `target`, the client is answered 200. */
+  forward?: ProxyTarget | undefined
+  /** Puts the target's path in front of the request's. @default true */
+  prependPath?: boolean | undefined
+  /** Leaves the request's path out. @default false */
+  ignorePath?: boolean | undefined
+  /** Keeps a target in absolute form (`GET http://…`), for targets that are proxies. @default false */
+  toProxy?: boolean | undefined
+  /** Names the target in `Host`, in place of what the client asked for. @default false */
+  changeOrigin?: boolean | undefined
+  /** The method of the request to the target. @default the client's */
+  method?: string | undefined
+  /** Fields for the request to the target, in place of the client's of the same name. */
+  headers?: Readonly<Record<string, string | number | readonly string[] | undefined>> | undefined
+  /** `user:password` for requests that have no `Authorization`. */
+  auth?: string | undefined
+  /** Adds to `X-Forwarded-For`, `-Port` and `-Proto`, and sets `-Host` where there is none. @default false */
+  xfwd?: boolean | undefined
+  /** The body of the request, in place of the client's: for bodies that were read before. */
+  buffer?: Readable | AsyncIterable<Uint8Array | string> | Uint8Array | string | undefined
+  /** The host for redirects in which the target names itself. */
+  hostRewrite?: string | undefined
+  /** Such redirects are to the host that the client asked for. @default false */
+  autoRewrite?: boolean | undefined
+  /** The scheme for such redirects. */
+  protocolRewrite?: string | null | undefined
+  /** Rewrites `Domain` in `Set-Cookie`; `''` takes it away. @default false */
+  cookieDomainRewrite?: ProxyCookieRewrite | undefined
+  /** Rewrites `Path` in `Set-Cookie`; `''` takes it away. @default false */
+  cookiePathRewrite?: ProxyCookieRewrite | undefined
+  /** Whether names of response fields stay as the target spelled them; if not, they are in lower case. @default true */
+  preserveHeaderKeyCase?: boolean | undefined
+  /** The response is not sent: a listener to `proxyRes` answers. @default false */
+  selfHandleResponse?: boolean | undefined
+  /** Follows redirects of the target: 5, or as many as it says. @default false */
+  followRedirects?: boolean | number | undefined
+  /** How long the target may take to begin its response, or may be silent within it, in milliseconds; 0 for ever. @default 120000 */
+  proxyTimeout?: number | undefined
+  /**
+   * How long the client may neither send nor take what is waited for, in milliseconds; 0 for ever. If given, it is the
+   * timeout of the client's socket too, as with http-proxy.
+   * @default 120000
+   */
+  timeout?: number | undefined
+  /** How long connecting to the target may take, in milliseconds. @default 3000 */
+  connectTimeout?: number | undefined
+  /** How connections to each target are kept. */
+  pool?: PoolOptions | undefined
+  /** Connections are kept and used again, whatever agent there is; `false` closes each after its request. */
+  agent?: unknown
+  /** What stands for this proxy in `Via`, both ways. @default false, for none */
+  via?: string | false | undefined
+  /** For `listen`: what `https.createServer` is given. */
+  ssl?: ServerOptions | undefined
+  /** For `listen`, with `ssl`: speaks HTTP/2 too. @default false */
+  http2?: boolean | undefined
+  /** For `listen`: passes WebSockets on. Not there yet. */
+  ws?: boolean | undefined
+  /** For WebSockets. Not there yet. */
+  upgradeTimeout?: number | undefined
+  /** For targets that speak TLS. Not there yet. */
+  secure?: boolean | undefined
+  /** Not there yet: is refused. */
+  localAddress?: string | undefined
+}
+
+const names: ReadonlySet<string> = new Set([
+  'target',
+  'forward',
+  'prependPath',
+  'ignorePath',
+  'toProxy',
+  'changeOrigin',
+  'method',
+  'headers',
+  'auth',
+  'xfwd',
+  'buffer',
+  'hostRewrite',
+  'autoRewrite',
+  'protocolRewrite',
+  'cookieDomainRewrite',
+  'cookiePathRewrite',
+  'preserveHeaderKeyCase',
+  'selfHandleResponse',
+  'followRedirects',
+  'proxyTimeout',
+  'timeout',
+  'connectTimeout',
+  'pool',
+  'agent',
+  'via',
+  'ssl',
+  'http2',
+  'ws',
+  'upgradeTimeout',
+  'secure',
+  'localAddress',
+] satisfies (keyof ProxyServerOptions)[])
+
+/** Both a target's silence and a client's, where nothing else was said. */
+const defaultSilence = 120_000
+
+/** The timeouts of a request, in milliseconds. */
+export interface Times {
+  readonly proxy: number
+  readonly client: number
+  readonly connect: number
+}
+
+/**
+ * Refuses what cannot be (`XPS_INVALID_OPTION`), and warns, once for each name, of what has no effect. Options of a
+ * server and of single requests are checked alike.
+ */
+export function checkOptions(options: ProxyServerOptions): void {
+  if (typeof options !== 'object' || options === null) throw invalidOption('options', options, 'an object')
+  for (const name of Object.keys(options)) {
+    if (!names.has(name)) warnOnce(name, `option '${name}' is unknown and has no effect`)
+  }
+  if (options.target !== undefined && options.target !== null) readTarget('target', options.target)
+  if (options.forward !== undefined && options.forward !== null) readTarget('forward', options.forward)
+  if (options.localAddress !== undefined && options.localAddress !== null) {
+    throw invalidOption('localAddress', options.localAddress, 'left out: it is not supported')
+  }
+  if (typeof options.agent === 'object' && options.agent !== null) {
+    warnOnce('agent', "option 'agent' has no effect: connections are kept by the proxy itself, see 'pool'")
+  }
+  if (options.ws === true) warnOnce('ws', "option 'ws' has no effect yet: upgrades are answered with 501")
+  if (options.upgradeTimeout !== undefined) {
+    warnOnce('upgradeTimeout', "option 'upgradeTimeout' has no effect yet: upgrades are answered with 501")
+  }
+  redirectsOption(options.followRedirects)
+  if (options.via !== undefined) new Provenance({ via: options.via })
+  cookieAttribute('domain', options.cookieDomainRewrite)
+  cookieAttribute('path', options.cookiePathRewrite)
+  if (options.pool !== undefined) poolRules(options.pool)
+  timesOf(options)
+}
+
+/** The timeouts of a request. Throws `XPS_INVALID_OPTION`. */
+export function timesOf(options: ProxyServerOptions): Times {
+  return {
+    proxy: durationOption('proxyTimeout', options.proxyTimeout ?? undefined, defaultSilence, true),
+    client: durationOption('timeout', options.timeout ?? undefined, defaultSilence, true),
+    connect: durationOption('connectTimeout', options.connectTimeout, defaultTimeouts.connectTimeout),
+  }
+}
+
+/** The options of a server with those of one request over them; what is undefined there does not count. */
+export function mergeOptions(base: ProxyServerOptions, over: ProxyServerOptions | undefined): ProxyServerOptions {
+  if (over === undefined) return base
+  const merged: Record<string, unknown> = { ...base }
+  for (const [name, value] of Object.entries(over)) if (value !== undefined) merged[name] = value
+  return merged
+}
+
+const warned = new Set<string>()
+
+function warnOnce(name: string, message: string): void {
+  // Names come from programs, not from clients; a program that makes them up is warned no more after a while.
+  if (warned.has(name) || warned.size >= 100) return
+  warned.add(name)
+  process.emitWarning(`xps/http-proxy: ${message}`, { code: 'XPS_HTTP_PROXY_OPTION' })
+}

@@ -1,0 +1,418 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import { createSecureServer } from 'node:http2'
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
+import type { Duplex } from 'node:stream'
+import { EventEmitter } from 'eventemitter3'
+import { systemClock } from '../clock.ts'
+import { asXpsError, systemCode, XpsError } from '../errors.ts'
+import type { ResponseHead } from '../http/messages.ts'
+import { Wheel } from '../lifetime/wheel.ts'
+import { invalidOption } from '../options.ts'
+import { hostFault } from '../pipe/host-fault.ts'
+import { waitsForContinue } from './client-response.ts'
+import { ForwardExchange } from './forward-exchange.ts'
+import { Generation } from './generation.ts'
+import { checkOptions, mergeOptions, type ProxyServerOptions, timesOf } from './options.ts'
+import { outgoingOf } from './outgoing.ts'
+import { ProxyError } from './proxy-error.ts'
+import { ProxyRequest } from './proxy-request.ts'
+import type { ProxyResponse } from './proxy-response.ts'
+import { type Hop, hopAfter, redirectsOption } from './redirect-hop.ts'
+import { bodyOf, type RequestBody, twice } from './request-body.ts'
+import { type ProxyTargetDetailed, readTarget, type Target } from './target.ts'
+import { WebExchange } from './web-exchange.ts'
+
+/** What a {@link ProxyServer} tells, by the names and arguments of http-proxy. */
+export interface ProxyServerEvents {
+  /** A request cannot be answered, or not wholly: whoever listens answers it, unless the head was sent. */
+  error: [
+    error: ProxyError,
+    req: IncomingMessage | undefined,
+    res: ServerResponse | Duplex | undefined,
+    target: URL | ProxyTargetDetailed | undefined,
+  ]
+  /** A request is about to be sent on. */
+  start: [req: IncomingMessage, res: ServerResponse, target: URL | ProxyTargetDetailed]
+  /** The request to the target is there, and may be edited. */
+  proxyReq: [proxyReq: ProxyRequest, req: IncomingMessage, res: ServerResponse, options: ProxyServerOptions]
+  /** The head of the target's response is there, and may be edited. */
+  proxyRes: [proxyRes: ProxyResponse, req: IncomingMessage, res: ServerResponse]
+  /** The target's response has come whole. */
+  end: [req: IncomingMessage, res: ServerResponse, proxyRes: ProxyResponse]
+  /** The client has left before it had its response. */
+  econnreset: [error: ProxyError, req: IncomingMessage, res: ServerResponse, target: URL | ProxyTargetDetailed]
+}
+
+/** Is told, in place of listeners, that a request cannot be answered; `next` of Express and Connect is one. */
+export type ProxyErrorCallback = (
+  error: ProxyError,
+  req: IncomingMessage,
+  res: ServerResponse,
+  target: URL | ProxyTargetDetailed | undefined,
+) => void
+
+/** Numbers of a {@link ProxyServer}. */
+export interface ProxyServerStats {
+  /** Requests that are under way. */
+  readonly active: number
+  /** The connections to each target. */
+  readonly targets: Readonly<Record<string, { connections: number; idle: number; queued: number }>>
+}
+
+/**
+ * A reverse proxy with the face of http-proxy: for requests of Node's own servers, and of Express, Connect and the like.
+ *
+ * Whatever client or target do, nothing is thrown: errors are told to the callback of a request, or else to listeners to
+ * `error`, who answer; where there are neither, the client is answered 502, 504 or the like.
+ */
+export class ProxyServer extends EventEmitter<ProxyServerEvents> {
+  /** For all requests; may be changed between them. */
+  options: ProxyServerOptions
+  readonly #wheel = new Wheel(systemClock)
+  /** Those that were closed and are not over yet. */
+  readonly #former = new Set<Generation>()
+  #generation: Generation | undefined
+  #server: Server | HttpsServer | undefined
+
+  /** Throws `XPS_INVALID_OPTION` for options that cannot be. */
+  constructor(options: ProxyServerOptions = {}) {
+    super()
+    checkOptions(options)
+    if (options.http2 === true && options.ssl === undefined) {
+      throw invalidOption('http2', options.http2, "used with 'ssl' only")
+    }
+    this.options = options
+  }
+
+  /** The server that `listen` made; undefined before it, and after `close`. */
+  get server(): Server | HttpsServer | undefined {
+    return this.#server
+  }
+
+  stats(): ProxyServerStats {
+    const active = [...this.#former].reduce((sum, one) => sum + one.size, this.#generation?.size ?? 0)
+    return { active, targets: this.#generation?.connections ?? {} }
+  }
+
+  /**
+   * Sends a request on, and its response back. Options that are given here count before the proxy's own.
+   *
+   * The promise is fulfilled when all is over, or when a callback or listener was told of an error. It is rejected only
+   * if there is none; whoever then answers at once is first, and without an answer there is 502 or 504. Nobody has to
+   * look at the promise.
+   */
+  web(req: IncomingMessage, res: ServerResponse, callback?: ProxyErrorCallback): Promise<void>
+  web(
+    req: IncomingMessage,
+    res: ServerResponse,
+    options?: ProxyServerOptions,
+    callback?: ProxyErrorCallback,
+  ): Promise<void>
+  web(
+    req: IncomingMessage,
+    res: ServerResponse,
+    options?: ProxyServerOptions | ProxyErrorCallback,
+    callback?: ProxyErrorCallback,
+  ): Promise<void> {
+    const call = new Call(this, req, res, typeof options === 'function' ? options : callback)
+    try {
+      const given = typeof options === 'object' && options !== null ? options : undefined
+      if (given !== undefined) checkOptions(given)
+      this.#begin(call, mergeOptions(this.options, given))
+    } catch (error) {
+      call.failed(new ProxyError(asXpsError(error, 'XPS_FAULT', 'the request cannot be sent on', { status: 500 })))
+    }
+    return call.promise
+  }
+
+  /**
+   * Will pass WebSockets on, when the library has upgraded connections. Until then it tells an error with the status
+   * 501, and answers so.
+   */
+  ws(req: IncomingMessage, socket: Duplex, ...rest: unknown[]): Promise<void> {
+    const what = 'WebSockets cannot be passed on yet: that comes with upgraded connections'
+    const error = new ProxyError(new XpsError('XPS_REFUSED', what, { status: 501 }))
+    const callback = rest.find((one) => typeof one === 'function')
+    socket.on('error', () => {})
+    if (callback !== undefined) this.tell(() => callback(error, req, socket))
+    else this.tell(() => this.emit('error', error, req, socket, undefined))
+    if (socket.writable) socket.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+    return Promise.resolve()
+  }
+
+  /** Makes a server whose requests are sent on. Errors of the server are told as `error`, if anybody listens. */
+  listen(port: number, hostname?: string, listening?: () => void): this {
+    if (this.#server !== undefined) throw new XpsError('XPS_LISTEN', 'it listens already')
+    const { ssl, http2, ws } = this.options
+    const handler = (req: IncomingMessage, res: ServerResponse): void => void this.web(req, res)
+    const server =
+      ssl === undefined
+        ? createServer(handler)
+        : http2 === true
+          ? (createSecureServer({ ...ssl, allowHTTP1: true }, handler as never) as unknown as HttpsServer)
+          : createHttpsServer(ssl, handler)
+    this.#server = server
+    if (ws === true) server.on('upgrade', (req, socket, head) => void this.ws(req, socket, head))
+    server.on('error', (error) => {
+      if (this.listenerCount('error') === 0) throw error
+      const cause = new XpsError('XPS_LISTEN', `cannot listen: ${error.message}`, { cause: error })
+      this.tell(() => this.emit('error', new ProxyError(cause), undefined, undefined, undefined))
+    })
+    if (hostname === undefined) server.listen(port, listening)
+    else server.listen(port, hostname, listening)
+    return this
+  }
+
+  /**
+   * Ends what there is: takes no more connections if it listens, lets requests that are under way finish, ends all
+   * connections to targets. The callback is called, and the promise fulfilled, when nothing is left. Requests that come
+   * later, to a server that is not ours, begin anew.
+   */
+  close(callback?: (error?: Error) => void): Promise<void> {
+    const server = this.#server
+    const generation = this.#generation
+    this.#server = undefined
+    this.#generation = undefined
+    const ends: Promise<unknown>[] = []
+    if (server !== undefined) {
+      ends.push(new Promise((resolve) => server.close(resolve)))
+      if ('closeIdleConnections' in server) server.closeIdleConnections()
+    }
+    if (generation !== undefined) {
+      this.#former.add(generation)
+      ends.push(generation.close().then(() => this.#former.delete(generation)))
+    }
+    const closed = Promise.all(ends).then(() => {})
+    if (callback !== undefined) void closed.then(() => this.tell(() => callback()))
+    return closed
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** There are no passes: says so. */
+  before(): never {
+    throw noPasses()
+  }
+
+  /** There are no passes: says so. */
+  after(): never {
+    throw noPasses()
+  }
+
+  /** @internal Calls code of the host program; what that throws is a warning, and harms no request. */
+  tell(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      process.emitWarning(hostFault(error))
+    }
+  }
+
+  #begin(call: Call, options: ProxyServerOptions): void {
+    const { req, res } = call
+    const target = optionalTarget('target', options.target)
+    const forward = optionalTarget('forward', options.forward)
+    const first = target ?? forward
+    if (first === undefined) throw invalidOption('target', undefined, "a URL such as 'http://127.0.0.1:3000'")
+    call.target = first.url
+    if (res.writableEnded) throw new XpsError('XPS_CLOSED', 'the response has been sent already')
+    call.redirects = redirectsOption(options.followRedirects)
+    const times = timesOf(options)
+    if ((options.timeout ?? 0) > 0) req.socket.setTimeout(times.client)
+    this.tell(() => this.emit('start', req, res, first.url))
+    this.#generation ??= new Generation(this.#wheel)
+    const generation = this.#generation
+    const asked = this.#ask(call, options, first)
+    const head = asked.close(versionOf(req))
+    let body = bodyOf(req, options.buffer, asked, () => this.#wheel.now())
+    if (forward !== undefined) {
+      let copy: RequestBody = body
+      if (target !== undefined) [body, copy] = twice(body)
+      const shown = target === undefined ? asked : this.#ask(undefined, options, forward, req)
+      const sentHead = target === undefined ? head : shown.close(versionOf(req))
+      const route = generation.route(forward.address, options)
+      new ForwardExchange({ req, head: sentHead, body: copy, route, times, generation }, (error) =>
+        this.#forwardFailed(call, error, forward),
+      ).start()
+      if (target === undefined) return this.#answerForwarded(call, copy)
+    }
+    if (target === undefined) return
+    call.asked = asked
+    const send = (hop: Hop): void => {
+      const route = generation.route(hop.target.address, options)
+      const parts = { req, head: hop.head, body: hop.body, route, times, generation }
+      new WebExchange(parts, res, options, hop.target, call).start()
+    }
+    call.hop = { head, body, target }
+    call.send = send
+    send(call.hop)
+  }
+
+  /** What is going to be sent, after listeners have seen it. */
+  #ask(call: Call | undefined, options: ProxyServerOptions, target: Target, req = call?.req): ProxyRequest {
+    const outgoing = outgoingOf(req as IncomingMessage, options, target)
+    // Node's server has told the client to go on, so there is nothing to wait for.
+    if (call === undefined || !waitsForContinue(call.req, call.res)) outgoing.fields.delete('expect')
+    const asked = new ProxyRequest(outgoing, target.host)
+    if (call !== undefined && this.listenerCount('proxyReq') > 0) {
+      const shown = { ...options }
+      for (const name of ['target', 'forward'] as const) {
+        const given = shown[name]
+        if (typeof given === 'string') shown[name] = readTarget(name, given).url
+      }
+      this.emit('proxyReq', asked, call.req, call.res, shown)
+    }
+    return asked
+  }
+
+  #forwardFailed(call: Call, error: ProxyError, forward: Target): void {
+    if (error.cause.origin === 'client') {
+      this.tell(() => this.emit('econnreset', error, call.req, call.res, forward.url))
+    } else if (call.callback !== undefined) {
+      this.tell(() => call.callback?.(error, call.req, call.res, forward.url))
+    } else this.tell(() => this.emit('error', error, call.req, call.res, forward.url))
+  }
+
+  /** There is nobody else who answers: it is done as soon as the request was read. */
+  #answerForwarded(call: Call, body: RequestBody): void {
+    const { req, res } = call
+    const answer = (): void => {
+      if (!res.writableEnded && !res.destroyed) res.end()
+    }
+    res.once('close', () => call.over())
+    if (body.complete || req.readableEnded) answer()
+    else req.once('end', answer)
+  }
+}
+
+/** One call of {@link ProxyServer.web}: whom to tell, and what was promised. */
+class Call {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly callback: ProxyErrorCallback | undefined
+  readonly promise: Promise<void>
+  target: URL | ProxyTargetDetailed | undefined
+  asked: ProxyRequest | undefined
+  /** What was sent last, and how something is sent. */
+  hop: Hop | undefined
+  send: ((hop: Hop) => void) | undefined
+  /** How many redirects are followed yet. */
+  redirects = 0
+  #next: Hop | undefined
+  readonly #server: ProxyServer
+  #resolve: () => void = () => {}
+  #reject: (error: ProxyError) => void = () => {}
+
+  constructor(
+    server: ProxyServer,
+    req: IncomingMessage,
+    res: ServerResponse,
+    callback: ProxyErrorCallback | undefined,
+  ) {
+    this.#server = server
+    this.req = req
+    this.res = res
+    this.callback = callback
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  get wantsResponses(): boolean {
+    const server = this.#server
+    if (server.listenerCount('proxyRes') > 0 || server.listenerCount('end') > 0) return true
+    return (this.asked?.listenerCount('response') ?? 0) > 0
+  }
+
+  follows(response: ResponseHead): boolean {
+    this.#next = this.redirects > 0 && this.hop !== undefined ? hopAfter(this.hop, response) : undefined
+    return this.#next !== undefined
+  }
+
+  followed(): void {
+    this.redirects--
+    this.hop = this.#next as Hop
+    try {
+      this.send?.(this.hop)
+    } catch (error) {
+      this.failed(new ProxyError(asXpsError(error, 'XPS_FAULT', 'the redirect cannot be followed', { status: 502 })))
+    }
+  }
+
+  responded(response: ProxyResponse): void {
+    this.asked?.emit('response', response)
+    this.#server.emit('proxyRes', response, this.req, this.res)
+  }
+
+  ended(response: ProxyResponse): void {
+    this.#server.tell(() => this.#server.emit('end', this.req, this.res, response))
+  }
+
+  left(error: ProxyError): void {
+    const { target } = this
+    if (target !== undefined)
+      this.#server.tell(() => this.#server.emit('econnreset', error, this.req, this.res, target))
+  }
+
+  failed(error: ProxyError): void {
+    const { req, res, target, callback, asked } = this
+    const server = this.#server
+    const told = callback !== undefined || server.listenerCount('error') > 0
+    try {
+      if (asked !== undefined && asked.listenerCount('error') > 0) asked.emit('error', error)
+      if (callback !== undefined) callback(error, req, res, target)
+      else server.emit('error', error, req, res, target)
+    } catch (fault) {
+      // Many answer without a look whether they still can.
+      if (systemCode(fault) !== 'ERR_HTTP_HEADERS_SENT') process.emitWarning(hostFault(fault))
+    }
+    if (told) return this.#resolve()
+    // Whoever waits for the promise is the first who may answer; whoever does not is not bothered.
+    this.promise.catch(() => {})
+    this.#reject(error)
+    setImmediate(() => this.#answer(error))
+  }
+
+  over(): void {
+    const { asked, res } = this
+    if (asked !== undefined) this.#server.tell(() => asked.emit('close'))
+    if (res.writableFinished || res.destroyed || res.closed) this.#resolve()
+    else res.once('close', () => this.#resolve())
+  }
+
+  #answer(error: ProxyError): void {
+    const { req, res } = this
+    if (res.headersSent || res.writableEnded || res.destroyed) return
+    const { statusCode } = error
+    res.statusCode = statusCode
+    for (const [name, value] of Object.entries(error.cause.headers ?? {})) res.setHeader(name, value)
+    res.setHeader('Content-Type', 'text/plain; charset=utf-8')
+    // What is left of a long body is not waited for.
+    if (!req.complete && req.httpVersionMajor < 2) res.setHeader('Connection', 'close')
+    res.end(`${statusCode} ${STATUS_CODES[statusCode] ?? ''}\n`)
+  }
+}
+
+function optionalTarget(name: string, given: ProxyServerOptions['target'] | null): Target | undefined {
+  return given === undefined || given === null || given === '' ? undefined : readTarget(name, given)
+}
+
+function versionOf(req: IncomingMessage): '1.0' | '1.1' | '2' {
+  if (req.httpVersionMajor >= 2) return '2'
+  return req.httpVersion === '1.0' ? '1.0' : '1.1'
+}
+
+function noPasses(): XpsError {
+  return new XpsError('XPS_INVALID_OPTION', 'there are no passes to put others before or after: use the events')
+}
+
+/**
+ * Makes a proxy; see {@link ProxyServer}. Throws `XPS_INVALID_OPTION` for options that cannot be, and warns of those that
+ * have no effect.
+ */
+export function createProxyServer(options: ProxyServerOptions = {}): ProxyServer {
+  return new ProxyServer(options)
+}
