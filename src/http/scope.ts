@@ -71,7 +71,8 @@ export class HttpScope implements OriginBook {
   #begun = 0
   #served = 0
   #left = 0
-  readonly #statuses = { '2xx': 0, '3xx': 0, '4xx': 0, '5xx': 0 }
+  /** By the first digit of the status. */
+  readonly #statuses = [0, 0, 0, 0, 0, 0]
   readonly #faults: Record<string, number> = {}
 
   constructor(parts: HttpScopeParts) {
@@ -214,7 +215,8 @@ export class HttpScope implements OriginBook {
   }
 
   #countStatus(status: number): void {
-    this.#statuses[`${Math.floor(status / 100)}xx` as '2xx']++
+    const first = Math.min(5, Math.trunc(status / 100))
+    this.#statuses[first] = (this.#statuses[first] as number) + 1
   }
 
   #countFault(error: XpsError): void {
@@ -233,12 +235,13 @@ export class HttpScope implements OriginBook {
         queued: queued + stats.queued,
       }
     }
+    const [, , twos, threes, fours, fives] = this.#statuses as [number, number, number, number, number, number]
     return {
       sessions: this.#sessions,
       transactions: this.#begun - this.#served,
       served: this.#served,
       left: this.#left,
-      statuses: { ...this.#statuses },
+      statuses: { '2xx': twos, '3xx': threes, '4xx': fours, '5xx': fives },
       faults: { ...this.#faults },
       upstreams,
     }

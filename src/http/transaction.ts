@@ -298,7 +298,8 @@ export class Transaction extends Lifetime {
 
   /** @internal Its first step. */
   start(): void {
-    this.#enter('start')
+    // Where nobody has hooks, the first states have nothing to do.
+    this.#enter(this.#hooked === 0 ? 'route' : 'start')
   }
 
   /** @internal The forward has come to a state of its own. */

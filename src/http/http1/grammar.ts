@@ -7,8 +7,12 @@ export const SP = 0x20
 export const HTAB = 0x09
 export const COLON = 0x3a
 
-/** Bytes of a token (RFC 9110, 5.6.2): methods, names of fields. */
+/**
+ * Bytes of a token (RFC 9110, 5.6.2): methods, names of fields. The underscore has a 3, so that whoever reads a name
+ * knows at its end whether there was one.
+ */
 export const tokenBytes: Uint8Array = table((byte) => /[!#$%&'*+\-.^_`|~\dA-Za-z]/.test(String.fromCharCode(byte)))
+tokenBytes[0x5f] = 3
 
 /** Bytes of a field value (RFC 9110, 5.5), blanks between its words included: no control character but the tab. */
 export const valueBytes: Uint8Array = table((byte) => byte === HTAB || (byte >= SP && byte !== 0x7f))

@@ -198,7 +198,12 @@ abstract class HeadReader {
     for (;;) {
       if (at >= end) return this.#short(base, end)
       const start = at
-      while (at < end && tokenBytes[bytes[at] as number] === 1) at++
+      let classes = 0
+      for (; at < end; at++) {
+        const kind = tokenBytes[bytes[at] as number] as number
+        if (kind === 0) break
+        classes |= kind
+      }
       if (at >= end) return this.#short(base, end)
       const byte = bytes[at]
       if (at === start) {
@@ -220,7 +225,8 @@ abstract class HeadReader {
       if (count >= most) throw this.tooLarge('fields')
       const kind = knownField(bytes, start, nameEnd)
       if (kind !== 0) noted |= 1 << kind
-      else if (hasUnderscore(bytes, start, nameEnd)) noted |= underscores
+      // A server behind may take such a name for the same with a hyphen.
+      else if (classes !== 1) noted |= underscores
       scratch[count] = start - base
       scratch[count + 1] = nameEnd - base
       scratch[count + 2] = valueStart - base
@@ -363,7 +369,7 @@ export class RequestReader extends HeadReader {
 
   protected override parse(bytes: Buffer, start: number, end: number): number {
     let at = start
-    while (at < end && tokenBytes[bytes[at] as number] === 1) at++
+    while (at < end && tokenBytes[bytes[at] as number] !== 0) at++
     if (at - start > longestMethod) throw this.bad('a method that is too long')
     if (at >= end) return this.#shortLine(bytes, start, end)
     if (at === start || bytes[at] !== SP) throw this.bad('no method')
@@ -626,10 +632,4 @@ export class TrailerReader extends HeadReader {
     }
     return sectionEnd
   }
-}
-
-/** A server behind may take such a name for the same with a hyphen. */
-function hasUnderscore(bytes: Buffer, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) if (bytes[at] === 0x5f) return true
-  return false
 }

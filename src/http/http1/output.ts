@@ -40,6 +40,11 @@ export class Output extends PipeSource {
     return this.#waiting === 0 && this.#rest === undefined && this.flushed
   }
 
+  /** The peer takes less than it is sent: what is added is kept, so nothing should be that need not. */
+  get full(): boolean {
+    return this.#rest !== undefined
+  }
+
   /** Adds text (Latin-1, as heads are). It leaves with the next {@link flush}. */
   text(text: string): void {
     if (text.length > scratchSize) {

@@ -241,8 +241,9 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
     try {
       while (at < chunk.length) {
         if (this.#reading === 'head') {
-          // It waits until the transaction before it has closed; after the last one nothing more is read.
-          if (this.#active !== undefined) break
+          // It waits until the transaction before it has closed, and the client has taken what was sent to it; after the
+          // last one nothing more is read.
+          if (this.#active !== undefined || this.#output.full) break
           at = this.#keepAlive ? this.#readHead(chunk, at) : chunk.length
           if (at === incomplete) at = chunk.length
         } else {
@@ -602,6 +603,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
   /** @internal */
   outputReady(): void {
     this.#sink?.outputReady()
+    if (this.#active === undefined && this.#ahead !== undefined) this.#resume()
   }
 
   /** @internal Nothing can be sent any more. */
