@@ -211,7 +211,7 @@ export class Transaction extends Lifetime {
 
   /** The client's connection ends after this response. */
   closeConnection(): void {
-    this.stream.endAfter()
+    if (this.#state !== 'close' && this.#state !== 'closed') this.stream.endAfter()
   }
 
   /** @internal The longest body of the request; 0 for any. */
@@ -247,6 +247,8 @@ export class Transaction extends Lifetime {
   /** The body of the request. Whoever reads it, by a pipe, has taken it away from everybody else. */
   get body(): PipeSource {
     if (this.#body !== undefined) return this.#body
+    // The stream may be another transaction's by now.
+    if (this.#state === 'close' || this.#state === 'closed') throw new XpsError('XPS_CLOSED', 'the transaction is over')
     const body = this.stream.requestBody()
     const { stages } = this.requestStages
     if (stages.length === 0) this.#body = body
@@ -289,9 +291,10 @@ export class Transaction extends Lifetime {
     if (this.#headSent || this.#state === 'close' || this.#state === 'closed') {
       throw new XpsError('XPS_CLOSED', 'the response has been sent')
     }
-    this.#answer = typeof answer === 'number' ? statusAnswer(answer) : checkAnswer(answer)
-    this.#response = undefined
+    const checked = typeof answer === 'number' ? statusAnswer(answer) : checkAnswer(answer)
     this.#drop(new XpsError('XPS_ABORTED', 'it was answered otherwise'))
+    this.#answer = checked
+    this.#response = undefined
     // Where no hook is running, somebody replies out of turn: there is nothing else to wait for.
     if (this.#idle) this.#enter('reply')
   }
@@ -319,6 +322,9 @@ export class Transaction extends Lifetime {
     this.#failure ??= fault
     if (this.#state === 'close' || this.#state === 'closed' || this.#left !== undefined) return
     if (fault.code === 'XPS_FAULT' && (fault.status ?? 500) >= 500) this.fault(fault)
+    // What a hook that is still held comes to is of no interest any more.
+    this.#holding = false
+    this.#hold++
     if (this.#headSent) return this.#cutShort(fault)
     this.#drop(fault)
     this.#answer = this.scope.faultAnswer(fault, (error) => this.fault(error))
@@ -433,6 +439,7 @@ export class Transaction extends Lifetime {
   }
 
   #continue(state: TransactionState): void {
+    if (this.#state !== state) return
     this.#depth++
     let next: TransactionState | undefined
     try {
@@ -656,7 +663,9 @@ export class Transaction extends Lifetime {
     answerer?.retreat(error)
     if (this.#headSent) return
     this.#incoming = undefined
-    if (this.#answer?.body instanceof PipeSource && this.#left !== undefined) discard(this.#answer.body)
+    const answer = this.#answer
+    this.#answer = undefined
+    if (answer?.body instanceof PipeSource) discard(answer.body)
   }
 
   /** The response cannot be completed. */

@@ -96,6 +96,7 @@ describe('The package', () => {
     const installed = Object.keys(lock.packages).filter((path) => path !== '')
     expect(installed.sort()).toEqual([
       'node_modules/compressible',
+      'node_modules/content-type',
       'node_modules/debug',
       'node_modules/eventemitter3',
       'node_modules/mime-db',

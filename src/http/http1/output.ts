@@ -48,6 +48,7 @@ export class Output extends PipeSource {
   /** Adds text (Latin-1, as heads are). It leaves with the next {@link flush}. */
   text(text: string): void {
     if (text.length > scratchSize) {
+      this.flush()
       this.#send(Buffer.from(text, 'latin1'))
       return
     }
@@ -58,6 +59,7 @@ export class Output extends PipeSource {
   /** Adds a small piece, copied. */
   copy(bytes: Uint8Array): void {
     if (bytes.length > scratchSize) {
+      this.flush()
       this.#send(Buffer.from(bytes))
       return
     }
@@ -167,14 +169,12 @@ export class Output extends PipeSource {
     this.#owner.outputOver(error)
   }
 
+  /** Makes the scratch memory this output's, with room for so many bytes. */
   #makeRoom(length: number): void {
-    if (writer !== this) {
-      writer?.flush()
-      writer = this
-    }
-    if (this.#waiting + length > scratchSize) {
-      this.flush()
-      writer = this
+    // Looked at again after each flush: what is sent may make others write, in the same call.
+    while (writer !== this || this.#waiting + length > scratchSize) {
+      if (writer === undefined) writer = this
+      else writer.flush()
     }
   }
 

@@ -565,9 +565,12 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
 
   cut(error: XpsError): void {
     this.#keepAlive = false
+    const sink = this.#sink
     this.#sink = undefined
     // A client that is in the middle of a body sees that its connection ends before the body does.
     this.client.abort(error)
+    // Last, because what is in flight to the client may be in memory of whoever sends the body.
+    sink?.close(error)
   }
 
   /** Whether another request may come, which has to be decided when the head is sent. */

@@ -150,6 +150,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
       this.#body = rest
       former.abort(error)
       discard(rest)
+      if (this.#delivering) rest.end() // All of it had been read.
     }
   }
 
