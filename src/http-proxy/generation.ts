@@ -1,6 +1,5 @@
 import type { Clock } from '../clock.ts'
 import type { Upstream, UpstreamOptions, UpstreamTarget } from '../core/upstream.ts'
-import { XpsError } from '../errors.ts'
 import { HookScope } from '../http/hooks.ts'
 import { defaultHeadLimits } from '../http/http1/head-reader.ts'
 import { Origin, type PoolOptions, poolRules } from '../http/pool.ts'
@@ -8,7 +7,6 @@ import { PreparedRoute } from '../http/routes.ts'
 import { HttpScope, type OriginBook } from '../http/scope.ts'
 import { httpTimeouts } from '../http/timeouts.ts'
 import type { Transaction } from '../http/transaction.ts'
-import type { UpstreamSession } from '../http/upstream-session.ts'
 import { Lifetime } from '../lifetime/lifetime.ts'
 import type { Wheel } from '../lifetime/wheel.ts'
 import type { ProxyServerOptions, Times } from './options.ts'
@@ -23,7 +21,7 @@ const queueTime = 5_000
 /** A place to send requests to, and the connections to it. */
 interface Place {
   readonly route: PreparedRoute
-  readonly origin: TargetOrigin
+  readonly origin: Origin
 }
 
 /**
@@ -34,7 +32,7 @@ export class Generation extends Lifetime implements OriginBook {
   readonly #wheel: Wheel
   readonly #places = new Map<string, Place>()
   readonly #scopes = new Map<string, HttpScope>()
-  #made: TargetOrigin | undefined
+  #made: Origin | undefined
 
   constructor(wheel: Wheel) {
     super()
@@ -101,13 +99,13 @@ export class Generation extends Lifetime implements OriginBook {
       ...pool,
     } as const
     const route = new PreparedRoute('target', given, this, 0)
-    this.#places.set(key, { route, origin: this.#made as TargetOrigin })
+    this.#places.set(key, { route, origin: this.#made as Origin })
     if (this.#places.size > mostTargets) this.#makeRoom()
     return route
   }
 
   origin(target: UpstreamTarget | Upstream, dial: UpstreamOptions, pool: PoolOptions): Origin {
-    this.#made = new TargetOrigin(target, dial, poolRules(pool), defaultHeadLimits)
+    this.#made = new Origin(target, dial, poolRules(pool), defaultHeadLimits)
     return this.#made
   }
 
@@ -159,29 +157,3 @@ export class Generation extends Lifetime implements OriginBook {
 }
 
 const noPool: PoolOptions = {}
-
-/** An origin whose connections without work can be ended before the others. */
-class TargetOrigin extends Origin {
-  readonly #free = new Set<UpstreamSession>()
-  #retired = false
-
-  retire(): void {
-    this.#retired = true
-    for (const session of this.#free) if (session.busy === 0 && !session.reserved) session.abort(retired())
-  }
-
-  override upstreamFree(session: UpstreamSession): void {
-    this.#free.add(session)
-    super.upstreamFree(session)
-    if (this.#retired && session.busy === 0 && !session.reserved) session.abort(retired())
-  }
-
-  override upstreamClosed(session: UpstreamSession, error: XpsError | undefined): void {
-    this.#free.delete(session)
-    super.upstreamClosed(session, error)
-  }
-}
-
-function retired(): XpsError {
-  return new XpsError('XPS_CLOSED', 'the proxy has closed')
-}

@@ -87,6 +87,9 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
 
   /** A hook has chosen another address. */
   choose(address: string): void {
+    if (this.#waiting || this.#session !== undefined) {
+      throw new XpsError('XPS_CLOSED', 'the request is on its way to its upstream')
+    }
     this.#origin = this.#group.named(address)
     this.#fixed = true
   }
@@ -209,7 +212,8 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
   }
 
   done(): void {
-    this.#session = undefined
+    // After a failure it may have another connection already.
+    if (this.#responded) this.#session = undefined
   }
 
   retreat(error: XpsError): void {

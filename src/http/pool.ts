@@ -96,6 +96,7 @@ export class Origin implements UpstreamOwner {
   #alarm: Alarm | undefined
   #downUntil = 0
   #closed = false
+  #retired = false
 
   constructor(
     target: UpstreamTarget | Upstream,
@@ -136,11 +137,10 @@ export class Origin implements UpstreamOwner {
 
   /** Gives the waiter a connection, now or later. The newest idle one is used first, so that the others can go. */
   acquire(waiter: Waiter, scope: PoolScope): void {
-    if (waiter.pipelined && this.#rules.pipeline > 1) return this.#acquireLane(waiter, scope)
-    for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
-      if (session.usable) return give(waiter, session)
-    }
-    this.#wait(waiter, scope, this.#rules.maxConnections)
+    const lane = waiter.pipelined && this.#rules.pipeline > 1
+    const session = lane ? this.#freeLane() : this.#free()
+    if (session === undefined) this.#wait(waiter, scope)
+    else give(waiter, session)
   }
 
   /** The waiter does not want a connection any more. */
@@ -165,25 +165,48 @@ export class Origin implements UpstreamOwner {
     for (const session of [...this.#all]) session.abort(error)
   }
 
+  /** Nobody will ask for it any more: idle connections end now, the others when they come free. */
+  retire(): void {
+    this.#retired = true
+    for (const session of this.#idle.splice(0)) session.abort()
+    for (const lane of this.#lanes.slice()) if (lane.busy === 0 && !lane.reserved) lane.abort()
+  }
+
   /** It may be used again, by a listener that has opened since. */
   reopen(): void {
     this.#closed = false
   }
 
-  #acquireLane(waiter: Waiter, scope: PoolScope): void {
+  /** A connection for one request alone. */
+  #free(): UpstreamSession | undefined {
+    for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
+      if (session.usable) return session
+    }
+    const lane = this.#lanes.find((one) => one.busy === 0 && one.canSend)
+    if (lane !== undefined) remove(this.#lanes, lane)
+    return lane
+  }
+
+  /** A connection that carries requests one behind the other. Who has waited longer for any goes first. */
+  #freeLane(): UpstreamSession | undefined {
+    if (this.#queue.length > this.#dialled.size) return undefined
     const lanes = this.#lanes
     for (let count = 0; count < lanes.length; count++) {
       this.#lane = (this.#lane + 1) % lanes.length
       const lane = lanes[this.#lane] as UpstreamSession
-      if (lane.canSend && lane.busy < this.#rules.pipeline) return give(waiter, lane)
+      if (lane.canSend && lane.busy < this.#rules.pipeline) return lane
     }
-    const few = lanes.length < this.#rules.pipelineConnections
-    this.#wait(waiter, scope, few ? this.#rules.maxConnections : 0)
+    if (lanes.length >= this.#rules.pipelineConnections) return undefined
+    const session = this.#free()
+    if (session !== undefined) lanes.push(session)
+    return session
   }
 
-  #wait(waiter: Waiter, scope: PoolScope, mostConnections: number): void {
+  #wait(waiter: Waiter, scope: PoolScope): void {
     if (this.#closed) return waiter.refused(new XpsError('XPS_CLOSED', 'the listener has closed'))
-    if (this.#all.size < mostConnections) {
+    const fullOfLanes =
+      waiter.pipelined && this.#rules.pipeline > 1 && this.#lanes.length >= this.#rules.pipelineConnections
+    if (this.#all.size < this.#rules.maxConnections && !fullOfLanes) {
       this.#queue.push(waiter)
       this.#dial(waiter, scope)
     } else if (this.#queue.length < this.#rules.maxQueue) this.#queue.push(waiter)
@@ -211,27 +234,32 @@ export class Origin implements UpstreamOwner {
 
   /** @internal */
   upstreamFree(session: UpstreamSession): void {
-    const { maxRequestsPerConnection, pipeline, maxIdle } = this.#rules
-    const lane = pipeline > 1 && this.#lanes.includes(session)
-    if (maxRequestsPerConnection > 0 && session.requests >= maxRequestsPerConnection) {
+    const { maxRequestsPerConnection, maxIdle } = this.#rules
+    if (this.#retired || (maxRequestsPerConnection > 0 && session.requests >= maxRequestsPerConnection)) {
       if (session.busy === 0) session.abort()
       return
     }
-    if (this.#queue.length > 0) {
-      while (session.canSend && session.busy < (lane ? pipeline : 1)) {
-        const index = lane ? this.#queue.findIndex((waiter) => waiter.pipelined) : 0
-        const waiter = index < 0 ? undefined : this.#queue[index]
-        if (waiter === undefined) break
-        this.#queue.splice(index, 1)
-        give(waiter, session)
-      }
-    }
+    if (this.#queue.length > 0) this.#serveQueue(session)
     if (session.busy > 0 || session.reserved || !session.usable) return
-    if (!lane) {
+    if (!this.#lanes.includes(session)) {
       this.#idle.push(session)
       if (this.#idle.length > maxIdle) this.#idle.shift()?.abort()
     }
     if (this.#alarm === undefined) this.#watchIdle()
+  }
+
+  /** Gives it to those who wait, in their order: one that wants it alone holds up those behind until it is empty. */
+  #serveQueue(session: UpstreamSession): void {
+    const { pipeline } = this.#rules
+    for (let waiter = this.#queue[0]; waiter !== undefined && session.canSend; waiter = this.#queue[0]) {
+      const shares = waiter.pipelined && pipeline > 1
+      const lane = this.#lanes.includes(session)
+      if (session.busy >= (shares && lane ? pipeline : 1)) return
+      if (shares && !lane) this.#lanes.push(session)
+      else if (!shares && lane) remove(this.#lanes, session)
+      this.#queue.shift()
+      give(waiter, session)
+    }
   }
 
   /** @internal */

@@ -216,7 +216,7 @@ function forwardOf(
   const pool = pick(given, poolNames)
   const dial: UpstreamOptions = given.connectTimeout === undefined ? {} : { connectTimeout: given.connectTimeout }
   const origins = targets.map((target) => book.origin(target, dial, pool))
-  const find = (address: string): ReturnType<OriginBook['origin']> => book.origin(address, dial, pool)
+  const find = (address: string): Origin => book.chosenOrigin?.(address, dial, pool) ?? book.origin(address, dial, pool)
   const group = new UpstreamGroup(origins, given.balance ?? 'round-robin', find)
   return { group, forwarding: new Forwarding(pick(given, forwardingNames), name) }
 }

@@ -19,6 +19,8 @@ import type { Transaction } from './transaction.ts'
 /** Where the origins of all routes are kept, so that two routes to one address share its connections. */
 export interface OriginBook {
   origin(target: UpstreamTarget | Upstream, dial: UpstreamOptions, pool: PoolOptions): Origin
+  /** The same for an address that a hook has chosen; those that no route names are kept for a while. */
+  chosenOrigin?(address: string, dial: UpstreamOptions, pool: PoolOptions): Origin
 }
 
 /** The numbers of an HTTP server. */
@@ -91,6 +93,17 @@ export class HttpScope implements OriginBook {
     for (const route of this.#routes) route.close()
     this.#routes = routes
     this.#table = table
+    // Connections to addresses that no route names any more end when they have no work.
+    for (const [key, origin] of this.#origins) {
+      if (routes.some((route) => route.uses(origin))) continue
+      this.#origins.delete(key)
+      origin.retire()
+    }
+    for (const origin of this.#servers.slice()) {
+      if (routes.some((route) => route.uses(origin))) continue
+      this.#servers.splice(this.#servers.indexOf(origin), 1)
+      origin.retire()
+    }
   }
 
   /** The route of a request. Throws `XPS_METHOD` if there is one for other methods only. */
@@ -140,16 +153,25 @@ export class HttpScope implements OriginBook {
     if (origin === undefined) {
       origin = new Origin(target, dial, rules, this.limits)
       this.#origins.set(key, origin)
-      if (this.#origins.size > mostOrigins) this.#forgetOne()
     }
     return origin
   }
 
-  /** Hooks may name any address: of those that nobody uses at the moment, the oldest goes. */
-  #forgetOne(): void {
+  /**
+   * The origin of an address that a hook names, which may be any: of those that no route names and nobody uses at the
+   * moment the oldest goes when there are too many.
+   */
+  chosenOrigin(target: string, dial: UpstreamOptions, pool: PoolOptions): Origin {
+    const origin = this.origin(target, dial, pool)
+    if (this.#origins.size > mostOrigins) this.#forgetOne(origin)
+    return origin
+  }
+
+  #forgetOne(kept: Origin): void {
     for (const [key, origin] of this.#origins) {
       const { connections, idle, queued } = origin.stats
-      if (connections > idle || queued > 0 || this.#routes.some((route) => route.uses(origin))) continue
+      if (origin === kept || connections > idle || queued > 0 || this.#routes.some((route) => route.uses(origin)))
+        continue
       this.#origins.delete(key)
       origin.close()
       return

@@ -210,6 +210,8 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
   #begin(exchange: UpstreamExchange, head: ResponseHead, chunk: Buffer, at: number): number {
     const { length, declared } = this.#reader
     if (length === 0 || (length > 0 && length <= wholeBody && at + length <= chunk.length)) {
+      // What follows the last response that was asked for is nobody's, and never that of whoever comes next.
+      if (at + length < chunk.length && this.#exchanges.length === 1) this.#retired = true
       // Free before it is told, so that whoever comes next finds it; the memory is good until the call returns.
       this.#release()
       exchange.responded(head, declared, length === 0 ? nothing : chunk.subarray(at, at + length))
@@ -290,6 +292,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
       return
     }
     this.#delivering = false
+    if (this.#inbound.buffered > 0 && this.#exchanges.length === 1) this.#retired = true
     this.#release()
     exchange.done()
     this.#input.ready = true

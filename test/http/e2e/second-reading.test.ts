@@ -6,7 +6,7 @@ import { Transform } from 'node:stream'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Transaction } from '../../../src/http/transaction.ts'
 import { openDescriptors } from '../../support/descriptors.ts'
-import { Backend, gate, get, ok, proxy, Served, turns, until } from './support.ts'
+import { Backend, gate, get, ok, post, proxy, Served, turns, until } from './support.ts'
 
 // Defects that a second reader found in the sources; each failed before it was mended.
 
@@ -188,5 +188,58 @@ describe('Responses', () => {
     await until(() => expect(poller.peer.unread.toString('latin1')).toMatch(/^HTTP\/1.1 200 OK\r\nx-for: poller/i))
     for (const client of [poller, other, third]) client.peer.reset()
     await served.settled()
+  })
+})
+
+describe('Connections to an upstream', () => {
+  it('that carry requests one behind the other make room for one that must go alone', async () => {
+    const backend = await Backend.start((request) => ok(request.target))
+    await using served = await proxy(backend, {
+      routes: [{ upstream: backend.address, pipeline: 4, pipelineConnections: 1, maxConnections: 1 }],
+    })
+    const clients = await Promise.all(Array.from({ length: 8 }, () => served.dial()))
+    const answers = await Promise.all(
+      clients.map(async (client, index) => {
+        await client.send(index % 2 === 0 ? get(`/${index}`) : post('body', `/${index}`))
+        return (await client.response()).body
+      }),
+    )
+    expect(answers).toEqual(clients.map((_, index) => `/${index}`))
+    for (const client of clients) client.peer.end()
+    await served.settled()
+    expect(backend.peers).toHaveLength(1)
+    await backend[Symbol.asyncDispose]()
+  })
+
+  it('bring bytes that nobody asked for to nobody', async () => {
+    // Two responses to one request: the second must not become that of the next.
+    const backend = await Backend.start((request) =>
+      request.target === '/first' ? ok('one') + ok('stolen') : ok('own'),
+    )
+    await using served = await proxy(backend, { routes: [{ upstream: backend.address, maxConnections: 1 }] })
+    const [one, other] = [await served.dial(), await served.dial()]
+    await one.send(get('/first'))
+    await other.send(get('/second'))
+    expect((await one.response()).body).toBe('one')
+    expect((await other.response()).body).toBe('own')
+    one.peer.end()
+    other.peer.end()
+    await served.settled()
+    await backend[Symbol.asyncDispose]()
+  })
+
+  it('end when no route leads there any more', async () => {
+    const [before, after] = [await Backend.start(() => ok('before')), await Backend.start(() => ok('after'))]
+    await using served = await proxy(before)
+    const client = await served.dial()
+    await client.send(get())
+    expect((await client.response()).body).toBe('before')
+    served.http.route([{ upstream: after.address }])
+    await client.send(get())
+    expect((await client.response()).body).toBe('after')
+    expect(Object.keys(served.http.stats().upstreams)).toEqual([after.address])
+    client.peer.end()
+    await served.settled()
+    for (const backend of [before, after]) await backend[Symbol.asyncDispose]()
   })
 })
