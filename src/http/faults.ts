@@ -23,7 +23,8 @@ const statusOfCode: Partial<Record<ErrorCode, number>> = {
 
 /** The status that tells a client of an error: the error's own, or the one of its code; 500 for everything else. */
 export function statusOf(error: XpsError): number {
-  if (error.status !== undefined) return error.status
+  const { status } = error
+  if (status !== undefined) return Number.isInteger(status) && status >= 400 && status <= 599 ? status : 500
   if (error.code !== 'XPS_TIMEOUT') return statusOfCode[error.code] ?? 500
   if (error.reason === 'queue') return 503
   return error.origin === 'upstream' ? 504 : 408
@@ -69,4 +70,14 @@ export function faultAnswer(error: XpsError, pages: ErrorPages): Answer {
 /** The phrase that usually goes with a status. */
 export function reasonPhrase(status: number): string {
   return STATUS_CODES[status] ?? ''
+}
+
+/** The same without a page or a field of anybody's, which cannot fail. */
+export function plainFaultAnswer(error: XpsError): Answer {
+  const status = statusOf(error)
+  return {
+    status,
+    headers: { 'content-type': 'text/plain; charset=utf-8' },
+    body: `${status} ${reasonPhrase(status)}\n`,
+  }
 }

@@ -23,7 +23,7 @@ const mostAttempts = 3
  * connection, and tries again elsewhere where nobody can have seen the request, or where it does no harm.
  */
 export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResponse, Answered {
-  readonly method: string
+  method: string
   head: ResponseHead = noHead
   length = 0
   body: Uint8Array | PipeSource = nothing
@@ -82,7 +82,8 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
   }
 
   get pipelined(): boolean {
-    return this.#transaction.stream.requestLength === 0 && idempotent.has(this.method)
+    const { stream, request, requestStages } = this.#transaction
+    return stream.requestLength === 0 && idempotent.has(request.method) && requestStages.stages.length === 0
   }
 
   /** A hook has chosen another address. */
@@ -125,14 +126,18 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
     if (!session.canSend) {
       // It broke while a hook held the request.
       this.#session = undefined
-      return transaction.enter('upstream')
+      if (this.#attempts < mostAttempts) return transaction.enter('upstream')
+      return transaction.fail(
+        new XpsError('XPS_RESET', 'the connection broke, again and again', { origin: 'upstream' }),
+      )
     }
     this.#sent = true
+    this.method = transaction.request.method
     const batch = this.pipelined && this.#origin.pipelines
     this.#reused = session.requests > 0 || batch
     const { stages, changing } = transaction.requestStages
     const bytes = stages.length === 0 ? stream.requestBytes : undefined
-    const length = changing ? -1 : stream.requestLength
+    const length = changing && stream.requestLength !== 0 ? -1 : stream.requestLength
     const text = this.#requestText(length)
     const sink = session.send(this, { text, length, body: bytes }, batch)
     if (sink === undefined) return

@@ -235,12 +235,14 @@ export class Origin implements UpstreamOwner {
   /** @internal */
   upstreamFree(session: UpstreamSession): void {
     const { maxRequestsPerConnection, maxIdle } = this.#rules
-    if (this.#retired || (maxRequestsPerConnection > 0 && session.requests >= maxRequestsPerConnection)) {
+    if (maxRequestsPerConnection > 0 && session.requests >= maxRequestsPerConnection) {
       if (session.busy === 0) session.abort()
       return
     }
     if (this.#queue.length > 0) this.#serveQueue(session)
     if (session.busy > 0 || session.reserved || !session.usable) return
+    // Whoever had the route before it went is served.
+    if (this.#retired) return session.abort()
     if (!this.#lanes.includes(session)) {
       this.#idle.push(session)
       if (this.#idle.length > maxIdle) this.#idle.shift()?.abort()

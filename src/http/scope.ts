@@ -3,7 +3,9 @@ import type { Upstream, UpstreamOptions, UpstreamTarget } from '../core/upstream
 import { XpsError } from '../errors.ts'
 import { Lifetime } from '../lifetime/lifetime.ts'
 import { type AccessEntry, entryOf, entryOfFault, reasonOf } from './access-log.ts'
-import { type ErrorPages, faultAnswer } from './faults.ts'
+import { checkAnswer } from './answers.ts'
+import { type ErrorPages, faultAnswer, plainFaultAnswer } from './faults.ts'
+import { checkFields } from './fields.ts'
 import type { HookScope } from './hooks.ts'
 import type { HeadLimits } from './http1/head-reader.ts'
 import type { Answer, RequestHead } from './messages.ts'
@@ -197,10 +199,12 @@ export class HttpScope implements OriginBook {
   /** What a client is told of an error. A page of the host's that fails is told as a fault, and left out. */
   faultAnswer(error: XpsError, fault: (error: unknown) => void): Answer {
     try {
-      return faultAnswer(error, this.errorPages)
+      const answer = checkAnswer(faultAnswer(error, this.errorPages))
+      checkFields(answer.headers)
+      return answer
     } catch (failure) {
       fault(failure)
-      return faultAnswer(error, {})
+      return plainFaultAnswer(error)
     }
   }
 

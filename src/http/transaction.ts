@@ -98,6 +98,8 @@ export class Transaction extends Lifetime {
   stateSince: number
   #state: TransactionState = 'start'
   readonly #began: number
+  /** As the client asked, whatever hooks made of it. */
+  readonly #forHead: boolean
   #route: PreparedRoute | undefined
   #found: RouteFound<HeldRoute> | undefined
   #prefix = ''
@@ -137,6 +139,7 @@ export class Transaction extends Lifetime {
     this.session = session
     this.stream = stream
     this.request = stream.request
+    this.#forHead = stream.request.method === 'HEAD'
     this.number = number
     this.since = this.stateSince = session.time()
     this.#began = scope.precise ? session.clock.now() : this.since
@@ -214,6 +217,11 @@ export class Transaction extends Lifetime {
     if (this.#state !== 'close' && this.#state !== 'closed') this.stream.endAfter()
   }
 
+  /** @internal The request is answered by an upstream. */
+  get forwarded(): boolean {
+    return this.#forward !== undefined
+  }
+
   /** @internal The longest body of the request; 0 for any. */
   get bodyLimit(): number {
     return this.#route?.bodyLimit ?? 0
@@ -240,8 +248,8 @@ export class Transaction extends Lifetime {
   }
 
   set upstream(address: string | undefined) {
-    this.#chosen = address
     if (address !== undefined) this.#forward?.choose(address)
+    this.#chosen = address
   }
 
   /** The body of the request. Whoever reads it, by a pipe, has taken it away from everybody else. */
@@ -326,6 +334,8 @@ export class Transaction extends Lifetime {
     this.#holding = false
     this.#hold++
     if (this.#headSent) return this.#cutShort(fault)
+    // Not even that could be sent.
+    if (this.#plain) return this.#cutShort(fault)
     this.#drop(fault)
     this.#answer = this.scope.faultAnswer(fault, (error) => this.fault(error))
     this.#response = undefined
@@ -576,7 +586,10 @@ export class Transaction extends Lifetime {
     if (answer === undefined) {
       const incoming = this.#incoming as IncomingResponse
       this.#response ??= incoming.head
-      this.#sendResponse(incoming.ready(), incoming.head.status, incoming.length, incoming.body)
+      const { head: from, body: whole } = incoming
+      // A hook may have made a HEAD of a GET: what is sent is as long as it is.
+      const known = whole instanceof Uint8Array && !this.#bodiless(from.status) ? whole.length : incoming.length
+      this.#sendResponse(incoming.ready(), from.status, known, whole)
       return undefined
     }
     if (
@@ -602,7 +615,7 @@ export class Transaction extends Lifetime {
   }
 
   #bodiless(status: number): boolean {
-    return this.request.method === 'HEAD' || status === 204 || status === 304
+    return this.#forHead || status === 204 || status === 304
   }
 
   #sendResponse(ready: ReadyHead, status: number, length: number, body: Uint8Array | PipeSource): void {

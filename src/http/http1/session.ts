@@ -90,6 +90,8 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
 
   // The request.
   #request: RequestHead = noRequest
+  /** As it asked, whatever hooks made of it. */
+  #forHead = false
   #requestLength = 0
   #expectsContinue = false
   #bytes: Uint8Array | undefined
@@ -272,6 +274,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
     if (end === incomplete) return incomplete
     const { length } = reader
     this.#request = reader.head
+    this.#forHead = reader.head.method === 'HEAD'
     // Before any hook can add a field that the client would then have named.
     if (reader.nominates) dropNominated(reader.head.headers)
     this.#requestLength = length
@@ -407,7 +410,9 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
 
   /** @internal */
   bodyOver(error: XpsError | undefined, body: BodySource): void {
-    if (body !== this.#body || this.#reading === 'head') return
+    if (body !== this.#body) return
+    // The last of it was on its way, and nothing more was read until then.
+    if (this.#reading === 'head') return this.#resume()
     // Whoever took it wants no more.
     this.#unwanted = true
     this.#discarded = 0
@@ -417,7 +422,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
 
   /** Asks the client for the body that it holds back, if nobody else does. */
   #continue(): void {
-    if (!this.#expectsContinue || this.#active?.upstream !== undefined) return
+    if (!this.#expectsContinue || this.#active?.forwarded === true) return
     this.#expectsContinue = false
     if (this.#sink !== undefined || this.#responded) return
     this.#output.text('HTTP/1.1 100 Continue\r\n\r\n')
@@ -549,7 +554,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
   }
 
   respondAgain(answer: Answer): boolean {
-    if (this.#request.version !== '1.1' || this.#request.method === 'HEAD') return false
+    if (this.#request.version !== '1.1' || this.#forHead) return false
     this.#decideKeepAlive()
     if (!this.#keepAlive) return false
     const wire = wireOf(answer)
@@ -582,7 +587,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
     // Told neither to send the body nor not to, a client may do either, and what comes next could be both.
     else if (this.#expectsContinue) this.#keepAlive = false
     // An upstream may read on while it answers; of what is answered here, a short rest is read and thrown away.
-    else if (this.#active?.upstream === undefined && (this.#reading === 'chunks' || this.#left > mostUnwanted)) {
+    else if (this.#active?.forwarded !== true && (this.#reading === 'chunks' || this.#left > mostUnwanted)) {
       this.#keepAlive = false
     }
   }
@@ -643,7 +648,11 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
       // Whoever took the request's body has no use for the rest.
       if (this.#reading !== 'head' && this.#body?.active === true) this.#body.abort()
       this.#waitingSince = this.time()
-      this.#scope.counted(child as Transaction)
+      try {
+        this.#scope.counted(child as Transaction)
+      } catch (error) {
+        this.fault(error)
+      }
       if (!this.#taking) this.#afterResponse()
     }
     super.onChildClosed(child)

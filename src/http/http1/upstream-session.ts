@@ -15,6 +15,9 @@ import { Output } from './output.ts'
 /** A body that is not longer, and has come whole, is handed over whole. */
 const wholeBody = 8 * 1024
 
+/** Interim responses (1xx) to one request. */
+const mostInterim = 32
+
 /**
  * An HTTP/1.1 connection to an upstream: requests out, responses in, in order.
  *
@@ -48,6 +51,8 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
   /** All of the response has been read; its body is still being delivered. */
   #delivering = false
   #headSeen = false
+  /** Interim responses of the exchange that is first. */
+  #interim = 0
   #retired = false
   /** Requests that leave together when this turn of the loop is over. */
   #batch = ''
@@ -165,6 +170,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
         if (this.#delivering) {
           // What follows waits until the body has been delivered, since its memory may be needed till then.
           this.#input.ready = false
+          this.#surplus()
           return at
         }
         if (this.#reading === 'head') at = this.#readHead(chunk, at)
@@ -193,6 +199,12 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     if (end === incomplete) return incomplete
     const { head } = reader
     if (head.status < 200) {
+      if (++this.#interim > mostInterim) {
+        throw new XpsError('XPS_BAD_RESPONSE', 'the upstream sends interim responses without end', {
+          origin: 'upstream',
+          status: 502,
+        })
+      }
       if (head.status === 101) {
         throw new XpsError('XPS_BAD_RESPONSE', 'the upstream switched protocols without being asked to', {
           origin: 'upstream',
@@ -203,6 +215,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
       exchange.informed(head)
       return end
     }
+    this.#interim = 0
     if (!reader.keepAlive) this.#retired = true
     return this.#begin(exchange, head, chunk, end)
   }
@@ -210,8 +223,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
   #begin(exchange: UpstreamExchange, head: ResponseHead, chunk: Buffer, at: number): number {
     const { length, declared } = this.#reader
     if (length === 0 || (length > 0 && length <= wholeBody && at + length <= chunk.length)) {
-      // What follows the last response that was asked for is nobody's, and never that of whoever comes next.
-      if (at + length < chunk.length && this.#exchanges.length === 1) this.#retired = true
+      if (at + length < chunk.length) this.#surplus()
       // Free before it is told, so that whoever comes next finds it; the memory is good until the call returns.
       this.#release()
       exchange.responded(head, declared, length === 0 ? nothing : chunk.subarray(at, at + length))
@@ -231,7 +243,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     const stop = Math.min(chunk.length, at + this.#left)
     const taken = this.#give(chunk, at, stop)
     this.#left -= taken
-    if (this.#left === 0) this.#bodyRead()
+    if (this.#left === 0) this.#bodyRead(at + taken < chunk.length)
     return at + taken
   }
 
@@ -255,7 +267,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     }
     if (decoder.done) {
       this.#exchanges[0]?.trailed(decoder.trailers)
-      this.#bodyRead()
+      this.#bodyRead(at < chunk.length)
     }
     return at
   }
@@ -268,8 +280,14 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     return taken
   }
 
+  /** Something follows a response. If it is the last that was asked for, that is nobody's, and never the next one's. */
+  #surplus(): void {
+    if (this.#exchanges.length === 1) this.#retired = true
+  }
+
   /** The last byte of the body is in its pipe. */
-  #bodyRead(): void {
+  #bodyRead(more: boolean): void {
+    if (more) this.#surplus()
     this.#reading = 'head'
     this.#delivering = true
     this.#body?.end()
@@ -286,13 +304,13 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     this.#body = undefined
     const exchange = this.#exchanges[0]
     if (exchange === undefined) return
-    if (!this.#delivering || error !== undefined) {
-      // Nobody wants the rest of it, and there is no other way to stop it.
+    if (!this.#delivering) {
+      // Nobody wants the rest of it.
+      this.#body = body
       this.leave(exchange, error ?? new XpsError('XPS_ABORTED', 'the response was not wanted'))
       return
     }
     this.#delivering = false
-    if (this.#inbound.buffered > 0 && this.#exchanges.length === 1) this.#retired = true
     this.#release()
     exchange.done()
     this.#input.ready = true
@@ -343,7 +361,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     this.#inputOver = true
     this.#retired = true
     if (this.#reading === 'body' && this.#left === Number.POSITIVE_INFINITY && error === undefined) {
-      this.#bodyRead() // It is how a body ends whose length nobody said.
+      this.#bodyRead(false) // It is how a body ends whose length nobody said.
     } else if (!this.#delivering) {
       this.#fail(error ?? new XpsError('XPS_RESET', 'the upstream ended the connection', { origin: 'upstream' }))
     }

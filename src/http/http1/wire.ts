@@ -10,8 +10,11 @@ interface Wire {
   date: string
 }
 
-/** Longer bodies are not worth their copy: head and body leave in one write also when they are two. */
-const mostBody = 16 * 1024
+/**
+ * Longer bodies are not worth their copy: head and body leave in one write also when they are two. And what is longer
+ * would be sent from here, where the date may change under it, while so little is copied first.
+ */
+const mostBody = 7 * 1024
 const wires = new WeakMap<Answer, Wire | null>()
 
 /**
@@ -28,7 +31,6 @@ export function wireOf(answer: Answer): Buffer | undefined {
   const date = httpDate()
   if (date !== wire.date) {
     wire.date = date
-    // A response with the former date may be in flight; it gets the new one, which is true as well.
     if (wire.dateAt > 0) wire.bytes.write(date, wire.dateAt, 'latin1')
   }
   return wire.bytes
@@ -44,6 +46,7 @@ function makeWire(answer: Answer): Wire | undefined {
   const own = head.headers.has('date')
   const block = new OwnHead(head).block()
   const text = `${statusLine(answer.status, '')}${block}content-length: ${bytes.length}\r\n\r\n`
+  if (text.length + bytes.length > 8 * 1024) return undefined
   const date = httpDate()
   const dateAt = own ? 0 : statusLine(answer.status, '').length + block.length - 2 - date.length
   return { bytes: Buffer.concat([Buffer.from(text, 'latin1'), bytes]), dateAt, date }
