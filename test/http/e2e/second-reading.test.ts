@@ -151,7 +151,9 @@ describe('Responses', () => {
       routes: [{ upstream: backend.address, pipeline: 4, pipelineConnections: 1 }],
       hooks: {
         responseBody: (transaction) =>
-          transaction.request.path === '/a' ? new Transform({ transform: () => void stuck++ }) : undefined,
+          transaction.request.path === '/a'
+            ? new Transform({ writableHighWaterMark: 1_024, transform: () => void stuck++ })
+            : undefined,
       },
     })
     const [leaver, waiter] = [await served.dial(), await served.dial()]
