@@ -239,7 +239,11 @@ export class Origin implements UpstreamOwner {
       if (session.busy === 0) session.abort()
       return
     }
-    if (this.#queue.length > 0) this.#serveQueue(session)
+    if (this.#queue.length > 0) {
+      this.#serveQueue(session)
+      // Somebody gave it back in the same call.
+      if (this.#idle.includes(session)) return
+    }
     if (session.busy > 0 || session.reserved || !session.usable) return
     // Whoever had the route before it went is served.
     if (this.#retired) return session.abort()

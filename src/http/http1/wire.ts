@@ -5,16 +5,13 @@ import { statusLine } from './status-line.ts'
 
 /** An answer as it goes over the wire, head and body in one piece, and where in it the date stands. */
 interface Wire {
-  readonly bytes: Buffer
+  bytes: Buffer
   readonly dateAt: number
   date: string
 }
 
-/**
- * Longer bodies are not worth their copy: head and body leave in one write also when they are two. And what is longer
- * would be sent from here, where the date may change under it, while so little is copied first.
- */
-const mostBody = 7 * 1024
+/** Longer ones are sent as head and body, from where they are. */
+const mostBody = 256 * 1024
 const wires = new WeakMap<Answer, Wire | null>()
 
 /**
@@ -31,7 +28,11 @@ export function wireOf(answer: Answer): Buffer | undefined {
   const date = httpDate()
   if (date !== wire.date) {
     wire.date = date
-    if (wire.dateAt > 0) wire.bytes.write(date, wire.dateAt, 'latin1')
+    if (wire.dateAt > 0) {
+      // The former bytes may be in flight, and must stay as they are.
+      wire.bytes = Buffer.from(wire.bytes)
+      wire.bytes.write(date, wire.dateAt, 'latin1')
+    }
   }
   return wire.bytes
 }
@@ -46,7 +47,6 @@ function makeWire(answer: Answer): Wire | undefined {
   const own = head.headers.has('date')
   const block = new OwnHead(head).block()
   const text = `${statusLine(answer.status, '')}${block}content-length: ${bytes.length}\r\n\r\n`
-  if (text.length + bytes.length > 8 * 1024) return undefined
   const date = httpDate()
   const dateAt = own ? 0 : statusLine(answer.status, '').length + block.length - 2 - date.length
   return { bytes: Buffer.concat([Buffer.from(text, 'latin1'), bytes]), dateAt, date }

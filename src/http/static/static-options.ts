@@ -95,7 +95,10 @@ export interface CompressOptions {
 
 /** Options of the cache of {@link StaticFiles}. */
 export interface FileCacheOptions {
-  /** The most memory it may take in all. @default '32 MB' */
+  /**
+   * The most memory it may take in all. What is sent as it is takes as much again, for head and body in one piece.
+   * @default '32 MB'
+   */
   maxBytes?: number | string
   /** Larger files are read from the disk each time. @default '256 KiB' */
   maxFileSize?: number | string
