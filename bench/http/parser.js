@@ -11,7 +11,7 @@ const heads = 20_000
 const turns = 3
 const question = request('/s')
 const fieldCount = 12
-const source = '../../src/http/http1/head-reader.ts'
+const source = '../../src/http/http1/request-reader.ts'
 
 export const httpParser = {
   name: 'http-parser',
@@ -55,8 +55,8 @@ async function ours() {
   const outfile = join(temporaryFolder(), 'parser.mjs')
   const entry = fileURLToPath(new URL(source, import.meta.url))
   await build({ entryPoints: [entry], outfile, bundle: true, format: 'esm', platform: 'node', target: 'node20' })
-  const { RequestReader, defaultHeadLimits } = await import(pathToFileURL(outfile))
-  const reader = new RequestReader(defaultHeadLimits)
+  const { RequestReader } = await import(pathToFileURL(outfile))
+  const reader = new RequestReader({ headBytes: 32_768, targetBytes: 8_192, fields: 100 })
   const head = () => {
     if (reader.read(question, 0) !== question.length) throw new Error('the head is not whole')
     return reader.head

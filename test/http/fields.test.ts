@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { checkField, Fields, known, knownNames } from '../../src/http/fields.ts'
-import { defaultHeadLimits, RequestReader } from '../../src/http/http1/head-reader.ts'
+import { defaultHeadLimits } from '../../src/http/http1/head-reader.ts'
 import { knownField } from '../../src/http/http1/known-field.ts'
+import { RequestReader } from '../../src/http/http1/request-reader.ts'
 
 /** A list as a decoder makes it. */
 function parsed(lines: readonly string[]): Fields {

@@ -1,7 +1,8 @@
 import { XpsError } from '../../errors.ts'
 import { Fields } from '../fields.ts'
 import { CR, hexValues, LF, valueBytes } from './grammar.ts'
-import { type HeadLimits, incomplete, TrailerReader } from './head-reader.ts'
+import { type HeadLimits, incomplete } from './head-reader.ts'
+import { TrailerReader } from './trailer-reader.ts'
 
 /** Where in a chunked body the next byte stands. */
 type Place = 'size' | 'extension' | 'size-lf' | 'data' | 'data-cr' | 'data-lf' | 'trailers' | 'end'

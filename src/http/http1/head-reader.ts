@@ -1,7 +1,7 @@
-import { XpsError } from '../../errors.ts'
+import type { XpsError } from '../../errors.ts'
 import { Fields, known, marksPerField, underscores } from '../fields.ts'
-import { type HttpVersion, RequestHead, ResponseHead } from '../messages.ts'
-import { COLON, CR, HTAB, LF, pathBytes, queryBytes, SP, tokenBytes, valueBytes } from './grammar.ts'
+import type { HttpVersion } from '../messages.ts'
+import { COLON, CR, HTAB, LF, SP, tokenBytes, valueBytes } from './grammar.ts'
 import { knownField } from './known-field.ts'
 
 /** How large a head may be. */
@@ -34,7 +34,7 @@ export const incomplete = -1
  * A head that comes in one piece, as most do, is read in one pass where it lies. One that comes in several is gathered
  * first, and each byte of it is looked at once while it is.
  */
-abstract class HeadReader {
+export abstract class HeadReader {
   readonly limits: HeadLimits
   /** How long the body is: bytes (0 for none), {@link chunked} or {@link untilClose}. */
   length = 0
@@ -341,196 +341,8 @@ abstract class HeadReader {
   }
 }
 
-/** Reads heads of requests. */
-export class RequestReader extends HeadReader {
-  head: RequestHead = noRequest
-  /** The client waits for a 100 before it sends the body. */
-  expectsContinue = false
-
-  protected override bad(what: string): XpsError {
-    return new XpsError('XPS_BAD_REQUEST', `the request has ${what}`, { origin: 'client', status: 400 })
-  }
-
-  protected override badVersion(given: string): XpsError {
-    if (!/^HTTP\/\d\.\d$/.test(given) || given[5] === '1') return super.badVersion(given)
-    return new XpsError('XPS_BAD_REQUEST', `${given} is not spoken here`, { origin: 'client', status: 505 })
-  }
-
-  protected override tooLarge(what: 'head' | 'target' | 'fields'): XpsError {
-    return new XpsError(
-      'XPS_TOO_LARGE',
-      `the request has a ${what === 'fields' ? 'head with too many fields' : `${what} that is too long`}`,
-      {
-        origin: 'client',
-        status: what === 'target' ? 414 : 431,
-      },
-    )
-  }
-
-  protected override parse(bytes: Buffer, start: number, end: number): number {
-    let at = start
-    while (at < end && tokenBytes[bytes[at] as number] !== 0) at++
-    if (at - start > longestMethod) throw this.bad('a method that is too long')
-    if (at >= end) return this.#shortLine(bytes, start, end)
-    if (at === start || bytes[at] !== SP) throw this.bad('no method')
-    const methodEnd = at
-    const targetStart = at + 1
-    const targetEnd = this.#skipTarget(bytes, targetStart, end)
-    if (targetEnd - targetStart > this.limits.targetBytes) throw this.tooLarge('target')
-    // SP and version, and then CR and LF: each is looked at as soon as it is there.
-    if (targetEnd >= end) return this.#shortLine(bytes, start, end)
-    if (targetEnd === targetStart || bytes[targetEnd] !== SP) throw this.bad('an invalid target')
-    if (targetEnd + 9 > end) return this.#shortLine(bytes, start, end)
-    this.readVersion(bytes, targetEnd + 1)
-    at = targetEnd + 9
-    if (at + 2 > end) return this.#shortLine(bytes, start, end)
-    if (bytes[at] !== CR || bytes[at + 1] !== LF) throw this.bad('a start line that does not end in CRLF')
-    const headEnd = this.parseFields(bytes, start, at + 2, end)
-    if (headEnd === incomplete) return incomplete
-    const method = methodOf(bytes, start, methodEnd)
-    const target = this.text.slice(targetStart - start, targetEnd - start)
-    this.readFraming(0)
-    this.readConnection()
-    // What follows the head would be the body to some, and the other protocol to others (Node). Upgrades may be ignored.
-    if (this.length !== 0) this.upgrade = undefined
-    this.expectsContinue = this.expectation !== '' && this.#readExpectation()
-    const authority = this.#authority()
-    this.head = new RequestHead(method, target, this.version, this.fields, authority)
-    if (target.charCodeAt(0) !== 0x2f || method === 'CONNECT') this.#readForm(method, target)
-    return headEnd
-  }
-
-  #skipTarget(bytes: Buffer, from: number, end: number): number {
-    let at = from
-    while (at < end && pathBytes[bytes[at] as number] === 1) at++
-    if (bytes[at] === 0x3f) while (at < end && queryBytes[bytes[at] as number] === 1) at++
-    return at
-  }
-
-  /** The start line is incomplete, unless it is over. */
-  #shortLine(bytes: Buffer, start: number, end: number): number {
-    if (end - start >= this.limits.headBytes) throw this.tooLarge('head')
-    if (bytes[end - 1] === LF) throw this.bad('no HTTP/1 version')
-    return incomplete
-  }
-
-  #readExpectation(): boolean {
-    if (this.expectation.toLowerCase() !== '100-continue') {
-      const message = `the client expects what is unknown here (${JSON.stringify(this.expectation.slice(0, 40))})`
-      throw new XpsError('XPS_EXPECTATION', message, { origin: 'client', status: 417 })
-    }
-    return this.version === '1.1'
-  }
-
-  /** RFC 9112, 3.2: one Host, and a valid one; HTTP/1.0 may do without. */
-  #authority(): string {
-    if (this.hosts === 1) return checkAuthority(this.hostValue) ? this.hostValue : this.#badHost()
-    if (this.hosts > 1 || this.version === '1.1') return this.#badHost()
-    return ''
-  }
-
-  #badHost(): never {
-    throw this.bad(this.hosts === 0 ? 'no Host' : this.hosts === 1 ? 'an invalid Host' : 'more than one Host')
-  }
-
-  /** The other forms of a target (RFC 9112, 3.2.2 to 3.2.4). */
-  #readForm(method: string, target: string): void {
-    const { head } = this
-    if (method === 'CONNECT') {
-      // RFC 9110, 9.3.6: it has no content. To some parsers the tunnel begins behind the head nevertheless.
-      if (this.length !== 0) throw this.bad('a body where there can be none')
-      if (!/[^:]:\d{1,5}$/.test(target) || !checkAuthority(target)) throw this.bad('an invalid target')
-      if (this.hosts === 1 && !isHostOf(target, this.hostValue))
-        throw this.bad('a Host that is not the one of its target')
-      head.authority = target
-      return
-    }
-    if (target === '*') {
-      if (method !== 'OPTIONS') throw this.bad('an invalid target')
-      return
-    }
-    const match = /^https?:\/\/([^/?]+)(.*)$/i.exec(target)
-    const authority = match?.[1]
-    if (authority === undefined || !checkAuthority(authority)) throw this.bad('an invalid target')
-    if (this.hosts === 1 && authority.toLowerCase() !== this.hostValue.toLowerCase()) {
-      throw this.bad('a Host that is not the one of its target')
-    }
-    const rest = match?.[2] ?? ''
-    head.authority = authority
-    // RFC 9112, 3.2.4: what was a question about the server still is one.
-    head.target = rest === '' && method === 'OPTIONS' ? '*' : rest.startsWith('/') ? rest : `/${rest}`
-  }
-}
-
-/** Reads heads of responses. Whoever uses it says first what the request was. */
-export class ResponseReader extends HeadReader {
-  head: ResponseHead = noResponse
-  /** The response to a HEAD request has no body, whatever its fields say. */
-  forHead = false
-  /** How long the body would be where there is none (HEAD, 304); less than 0 if the head does not say. */
-  declared = 0
-
-  protected override bad(what: string): XpsError {
-    return new XpsError('XPS_BAD_RESPONSE', `the upstream's response has ${what}`, { origin: 'upstream', status: 502 })
-  }
-
-  protected override tooLarge(what: 'head' | 'target' | 'fields'): XpsError {
-    return this.bad(what === 'fields' ? 'too many fields' : 'a head that is too long')
-  }
-
-  /** An empty line that nobody asked for may be the rest of something else. */
-  protected override skipBlank(_chunk: Buffer, from: number): number {
-    return from
-  }
-
-  protected override parse(bytes: Buffer, start: number, end: number): number {
-    if (end - start < 13) return this.#shortLine(bytes, start, end)
-    this.readVersion(bytes, start)
-    const status = statusOf(bytes, start + 9)
-    if (bytes[start + 8] !== SP || status === 0) throw this.bad('no status')
-    let at = start + 12
-    // The reason phrase may be missing, and with it the space before it (as some servers do).
-    if (bytes[at] === SP) {
-      at++
-      while (at < end && valueBytes[bytes[at] as number] === 1) at++
-    }
-    if (at + 1 >= end) return this.#shortLine(bytes, start, end)
-    if (bytes[at] !== CR || bytes[at + 1] !== LF) throw this.bad('a start line with a control character')
-    const reasonEnd = at
-    const headEnd = this.parseFields(bytes, start, at + 2, end)
-    if (headEnd === incomplete) return incomplete
-    this.readFraming(untilClose)
-    this.readConnection()
-    this.declared = this.length
-    if (status < 200 || status === 204) {
-      // RFC 9110, 8.6 and RFC 9112, 6.1: nothing may say how long the body is that it cannot have. Some say it of a 204;
-      // its peer may think that a body follows, so nothing else is read from there.
-      if (this.length > 0 || this.length === chunked) {
-        if (status !== 204) throw this.bad('a body where there can be none')
-        this.keepAlive = false
-      }
-      this.declared = untilClose
-      this.length = 0
-    } else if (this.forHead || status === 304) this.length = 0
-    else if (this.length === untilClose) this.keepAlive = false
-    const reason = this.text.slice(13, Math.max(13, reasonEnd - start))
-    this.head = new ResponseHead(status, reason, this.version, this.fields)
-    return headEnd
-  }
-
-  #shortLine(bytes: Buffer, start: number, end: number): number {
-    if (end - start >= this.limits.headBytes) throw this.tooLarge('head')
-    // What cannot become a response is known at its first bytes.
-    const most = Math.min(end - start, 7)
-    for (let index = 0; index < most; index++) {
-      if (bytes[start + index] !== 'HTTP/1.'.charCodeAt(index)) throw this.bad('no HTTP/1 version')
-    }
-    if (bytes[end - 1] === LF) throw this.bad('no status')
-    return incomplete
-  }
-}
-
-const longestMethod = 32
+/** Bytes of a method. */
+export const longestMethod: number = 32
 /** Bytes of empty lines before a start line. */
 const mostBlank = 4
 /** The known fields that a reader itself looks at, a bit for each. */
@@ -545,91 +357,8 @@ const framingKinds =
 const scratch: number[] = []
 
 const noFields = new Fields()
-const noRequest = new RequestHead('', '', '1.1', noFields, '')
-const noResponse = new ResponseHead(0, '', '1.1', noFields)
 
 /** Without the blanks around it; `trim` would take a no-break space as well, which is text here. */
 function trimmed(word: string): string {
   return word.replace(/^[\t ]+|[\t ]+$/g, '')
-}
-
-function methodOf(bytes: Buffer, start: number, end: number): string {
-  if (end - start === 3 && bytes[start] === 0x47 && bytes[start + 1] === 0x45 && bytes[start + 2] === 0x54) return 'GET'
-  return bytes.toString('latin1', start, end)
-}
-
-/** Three digits, the first from 1 to 9; 0 if they are not. */
-function statusOf(bytes: Buffer, at: number): number {
-  const first = (bytes[at] as number) - 0x30
-  const second = (bytes[at + 1] as number) - 0x30
-  const third = (bytes[at + 2] as number) - 0x30
-  if (first < 1 || first > 9 || second < 0 || second > 9 || third < 0 || third > 9) return 0
-  return first * 100 + second * 10 + third
-}
-
-let lastAuthority = ''
-
-/** Whether it is a host with or without a port. The last good one is remembered: the same come again and again. */
-function checkAuthority(given: string): boolean {
-  if (given === lastAuthority) return true
-  const match = given.length > 255 + 6 ? null : hostAndPort.exec(given)
-  if (match === null || Number(match[2] ?? 0) > 65_535) return false
-  if (match[1] !== undefined && !URL.canParse(`http://${match[1]}/`)) return false
-  lastAuthority = given
-  return true
-}
-
-/** An IPv6 address or a name, and a port; or nothing, which says that there is no name (RFC 9110, 7.2). */
-const hostAndPort = /^(?:(?:(\[[\dA-Fa-f:.]{2,45}\])|(?:[\w.~-]|%[\dA-Fa-f]{2})+)(?::(\d{1,5}))?)?$/
-
-/** Whether a `Host` says what the target of CONNECT does; clients leave the port out. */
-function isHostOf(target: string, host: string): boolean {
-  const wanted = target.toLowerCase()
-  const given = host.toLowerCase()
-  return given === wanted || given === wanted.slice(0, wanted.lastIndexOf(':'))
-}
-
-/** Reads the trailer section of a chunked body, which is fields and an empty line. */
-export class TrailerReader extends HeadReader {
-  readonly #of: 'request' | 'response'
-
-  constructor(of: 'request' | 'response', limits: HeadLimits) {
-    super(limits)
-    this.#of = of
-  }
-
-  get trailers(): Fields {
-    return this.fields
-  }
-
-  /** The empty line is its end, also at once. */
-  protected override skipBlank(_chunk: Buffer, from: number): number {
-    return from
-  }
-
-  protected override get hasStartLine(): boolean {
-    return false
-  }
-
-  protected override bad(what: string): XpsError {
-    const code = this.#of === 'request' ? 'XPS_BAD_REQUEST' : 'XPS_BAD_RESPONSE'
-    const origin = this.#of === 'request' ? 'client' : 'upstream'
-    return new XpsError(code, `the ${this.#of}'s trailers have ${what}`, {
-      origin,
-      status: this.#of === 'request' ? 400 : 502,
-    })
-  }
-
-  protected override tooLarge(): XpsError {
-    return this.bad('too many bytes or fields')
-  }
-
-  protected override parse(bytes: Buffer, start: number, end: number): number {
-    const sectionEnd = this.parseFields(bytes, start, start, end)
-    // RFC 9110, 6.5.1: what frames or routes a message has no place after it.
-    if (sectionEnd !== incomplete && this.hosts + this.lengths + this.codings > 0) {
-      throw this.bad('fields that belong into a head')
-    }
-    return sectionEnd
-  }
 }

@@ -4,7 +4,6 @@ import type { Connection } from '../../core/connection.ts'
 import { asXpsError, type TimeoutReason, XpsError } from '../../errors.ts'
 import type { Lifetime } from '../../lifetime/lifetime.ts'
 import type { PipeAccount } from '../../pipe/pipe.ts'
-import { PipeSink } from '../../pipe/sink.ts'
 import { PipeSource } from '../../pipe/source.ts'
 import type { ClientStream, ReadyHead, ResponseSink } from '../client-stream.ts'
 import { Fields } from '../fields.ts'
@@ -17,11 +16,14 @@ import type { HttpScope } from '../scope.ts'
 import type { HttpSession } from '../session.ts'
 import { type Slot, Slots } from '../slots.ts'
 import { Transaction } from '../transaction.ts'
+import { wholeBody } from './body-reader.ts'
 import { BodySink } from './body-sink.ts'
-import { BodySource } from './body-source.ts'
-import { ChunkedDecoder } from './chunked-decoder.ts'
-import { chunked, incomplete, RequestReader } from './head-reader.ts'
+import { GoneProbe } from './gone-probe.ts'
+import { chunked, incomplete, untilClose } from './head-reader.ts'
+import { Input } from './input.ts'
 import { Output } from './output.ts'
+import { RequestBody } from './request-body.ts'
+import { RequestReader } from './request-reader.ts'
 import { statusLine } from './status-line.ts'
 import { wireOf } from './wire.ts'
 
@@ -30,17 +32,8 @@ import { wireOf } from './wire.ts'
  * one before; a file that is kept in memory is sent from there at once.
  */
 const outputLimit = 512 * 1024
-/** A body that is not longer, and has come with its head, is at hand whole. */
-const wholeBody = 8 * 1024
 /** How many bytes of requests are kept that came before it is their turn. */
 const mostAhead = 64 * 1024
-/** How much of a body that nobody wanted is read and thrown away before the connection is closed instead. */
-const mostUnwanted = 64 * 1024
-/**
- * When a client that ended its direction is asked whether it has gone, in milliseconds, each after the one before. The
- * first question is what its kernel answers with a reset; the next finds that out.
- */
-const probes = [200, 200, 1_000]
 /** When a client ends its direction so long after its request, it is leaving: who half-closes does so at once. */
 const halfCloseWithin = 1_000
 
@@ -49,14 +42,12 @@ const halfCloseWithin = 1_000
  *
  * ```
  *  client.source ─► pipe ─► Input ─► RequestReader ─► Transaction
- *                            └─ body ─► BodySource ─► pipe ─► whoever answers
+ *                            └─ RequestBody ─► pipe ─► whoever answers
  *  client.sink  ◄── pipe ◄── Output ◄── head, BodySink ◄── pipe ◄── response
  * ```
  *
- * What follows a request waits in the pipe until its transaction has closed.
- *
- * A client that ends its direction has either half-closed, and waits for its answer, or it has gone; TCP says the same
- * for both. Before an answer has begun it is asked, by an interim response which a kernel without a reader refuses.
+ * What follows a request is kept until its transaction has closed. A client that ends its direction has half-closed, and
+ * waits for its answer, or it has gone: before an answer has begun it is asked ({@link GoneProbe}).
  */
 export class Http1Session extends ClientSession<ClientSessionEvents> implements HttpSession, ClientStream {
   readonly hooks: HookScope = new HookScope()
@@ -86,7 +77,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
   #letGo: (() => void) | undefined
   /** Why it comes to an end, where that is not as it should be. */
   #ending: XpsError | undefined
-  #probe: { cancel(): void } | undefined
+  #probe: GoneProbe | undefined
 
   // The request.
   #request: RequestHead = noRequest
@@ -94,16 +85,10 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
   #forHead = false
   #requestLength = 0
   #expectsContinue = false
+  /** All of the body, if it came with the head and is small. */
   #bytes: Uint8Array | undefined
-  #reading: 'head' | 'body' | 'chunks' = 'head'
-  #left = 0
-  #decoder: ChunkedDecoder | undefined
-  #body: BodySource | undefined
-  /** Nobody wants what is left of the body. */
-  #unwanted = false
-  #discarded = 0
-  /** How much of it was handed on. */
-  #bodyBytes = 0
+  /** The body that comes in pieces. */
+  #body: RequestBody | undefined
 
   // The response.
   #sink: BodySink | undefined
@@ -211,7 +196,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
       return chunk.length
     }
     const at = this.#read(chunk)
-    if (at === chunk.length || this.#reading !== 'head') return at
+    if (at === chunk.length || this.#inBody) return at
     this.#keepAhead(Buffer.from(chunk.subarray(at)))
     return chunk.length
   }
@@ -225,8 +210,8 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
     if (bytes.length >= mostAhead) this.#input.ready = false
   }
 
-  /** Whoever held the client's bytes up does so no more. */
-  #resume(): void {
+  /** @internal Whoever held the client's bytes up does so no more. */
+  resume(): void {
     this.#input.ready = true
     // What is being read now is read on anyway.
     if (this.#taking || this.#ahead === undefined) return
@@ -242,16 +227,16 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
     let at = 0
     try {
       while (at < chunk.length) {
-        if (this.#reading === 'head') {
+        if (this.#body !== undefined && this.#inBody) {
+          const before = at
+          at = this.#readBody(this.#body, chunk, at)
+          if (!this.#input.ready || at === before) break
+        } else {
           // It waits until the transaction before it has closed, and the client has taken what was sent to it; after the
           // last one nothing more is read.
           if (this.#active !== undefined || this.#output.full) break
           at = this.#keepAlive ? this.#readHead(chunk, at) : chunk.length
           if (at === incomplete) at = chunk.length
-        } else {
-          const before = at
-          at = this.#reading === 'body' ? this.#readBody(chunk, at) : this.#readChunks(chunk, at)
-          if (!this.#input.ready || at === before) break
         }
       }
     } catch (error) {
@@ -280,23 +265,15 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
     this.#requestLength = length
     this.#expectsContinue = reader.expectsContinue
     this.#keepAlive = reader.keepAlive
-    this.#body = undefined
-    this.#unwanted = false
     this.#responded = false
     this.#started = false
-    this.#bodyBytes = 0
+    this.#bytes = this.#body = undefined
     let after = end
-    if (length === 0) this.#bytes = undefined
-    else if (length > 0 && length <= wholeBody && end + length <= chunk.length) {
+    if (length > 0 && length <= wholeBody && end + length <= chunk.length) {
       after = end + length
       this.#bytes = chunk.subarray(end, after)
-    } else {
-      this.#bytes = undefined
-      this.#left = length
-      this.#reading = length === chunked ? 'chunks' : 'body'
-      this.#decoder = length === chunked ? new ChunkedDecoder('request', this.#scope.limits) : undefined
-    }
-    if (this.#reading === 'head') this.#requestEnded = this.time()
+    } else if (length !== 0) this.#body = new RequestBody(this, length, this.#scope.limits)
+    if (this.#body === undefined) this.#requestEnded = this.time()
     this.#begin()
     return after
   }
@@ -311,76 +288,26 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
     if (this.#bytes !== undefined) this.#bytes = this.#active === transaction ? Buffer.from(this.#bytes) : undefined
   }
 
-  #readBody(chunk: Buffer, at: number): number {
-    const stop = Math.min(chunk.length, at + this.#left)
-    const taken = this.#give(chunk, at, stop)
-    this.#left -= taken
-    if (this.#left === 0) this.#bodyRead()
-    return at + taken
+  #readBody(body: RequestBody, chunk: Buffer, at: number): number {
+    const stopped = body.read(chunk, at)
+    if (body.complete) this.#requestEnded = this.time()
+    if (body.overlong) this.#keepAlive = false
+    return stopped
   }
 
-  #readChunks(chunk: Buffer, from: number): number {
-    const decoder = this.#decoder as ChunkedDecoder
-    if (this.#left > 0) {
-      // What is left of a piece that was not taken whole.
-      const taken = this.#give(chunk, from, Math.min(chunk.length, from + this.#left))
-      this.#left -= taken
-      return from + taken
-    }
-    const at = decoder.step(chunk, from)
-    if (decoder.end > decoder.start) {
-      const taken = this.#give(chunk, decoder.start, decoder.end)
-      if (taken < decoder.end - decoder.start) {
-        this.#left = decoder.end - decoder.start - taken
-        return decoder.start + taken
-      }
-    }
-    if (decoder.done) this.#bodyRead()
-    return at
-  }
-
-  /** Hands a piece of the body on, or throws it away when nobody wants it. */
-  #give(chunk: Buffer, start: number, stop: number): number {
-    if (this.#unwanted) {
-      this.#discarded += stop - start
-      if (this.#discarded > mostUnwanted) this.#keepAlive = false
-      return stop - start
-    }
-    const body = this.#body
-    if (body === undefined) {
-      // Whoever answers has not asked for it yet.
-      this.#input.ready = false
-      return 0
-    }
-    const taken = body.write(chunk.subarray(start, stop))
-    this.#bodyBytes += taken
-    const limit = this.#active?.bodyLimit ?? 0
-    if (limit > 0 && this.#bodyBytes > limit) {
-      throw new XpsError('XPS_TOO_LARGE', 'the body of the request is too long', { origin: 'client', status: 413 })
-    }
-    if (taken < stop - start || !body.flushed) this.#input.ready = false
-    return taken
-  }
-
-  #bodyRead(): void {
-    this.#reading = 'head'
-    this.#left = 0
-    this.#requestEnded = this.time()
-    this.#body?.end()
-    if (this.#responded && !this.#taking) this.#afterResponse()
+  /** Some of the request's body has still to be read. */
+  get #inBody(): boolean {
+    return this.#body !== undefined && !this.#body.complete
   }
 
   /** What came is no request: the client is told so, if it is not in the middle of something, and nothing more is read. */
   #badRequest(error: XpsError): void {
     this.#keepAlive = false
-    this.#reading = 'head'
-    const active = this.#active
-    if (active !== undefined) {
-      active.fail(error)
-      this.#body?.abort(error)
-      return
-    }
-    this.#tell(error)
+    const body = this.#body
+    this.#body = undefined
+    if (this.#active === undefined) return this.#tell(error)
+    this.#active.fail(error)
+    body?.abort(error)
   }
 
   /** Answers what is no transaction. */
@@ -402,31 +329,28 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
   }
 
   /** @internal */
-  bodyPulled(body: BodySource): void {
-    if (body !== this.#body) return
-    this.#continue()
-    this.#resume()
+  get bodyLimit(): number {
+    return this.#active?.bodyLimit ?? 0
   }
 
   /** @internal */
-  bodyOver(error: XpsError | undefined, body: BodySource): void {
-    if (body !== this.#body) return
-    // The last of it was on its way, and nothing more was read until then.
-    if (this.#reading === 'head') return this.#resume()
-    // Whoever took it wants no more.
-    this.#unwanted = true
-    this.#discarded = 0
-    if (error !== undefined && this.#left > mostUnwanted) this.#keepAlive = false
-    this.#resume()
+  holdUp(): void {
+    this.#input.ready = false
   }
 
-  /** Asks the client for the body that it holds back, if nobody else does. */
-  #continue(): void {
+  /** @internal Asks the client for the body that it holds back, if nobody else does. */
+  bodyWanted(): void {
     if (!this.#expectsContinue || this.#active?.forwarded === true) return
     this.#expectsContinue = false
-    if (this.#sink !== undefined || this.#responded) return
+    this.#sendContinue()
+  }
+
+  /** Sends a 100, unless the response has begun. */
+  #sendContinue(): boolean {
+    if (this.#sink !== undefined || this.#responded) return false
     this.#output.text('HTTP/1.1 100 Continue\r\n\r\n')
     this.#output.flush()
+    return true
   }
 
   /** @internal The client's direction has ended, and all that came has been taken. */
@@ -440,7 +364,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
   /** There is nothing more to read. */
   #endOfInput(): void {
     const active = this.#active
-    if (this.#reading !== 'head') {
+    if (this.#inBody) {
       const reason = new XpsError('XPS_TRUNCATED', 'the client ended in the middle of a request', { origin: 'client' })
       if (active !== undefined) this.#leave(reason)
       this.#body?.abort(reason)
@@ -458,20 +382,9 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
       if (this.time() - this.#requestEnded > halfCloseWithin) gone()
       return
     }
-    if (this.#request.version === '1.1') this.#ask(0)
-  }
-
-  /** Asks once, and again if that is not the last time. */
-  #ask(time: number): void {
-    const wait = probes[time]
-    if (wait === undefined) return
-    this.#probe = this.clock.after(wait, () => {
-      this.#probe = undefined
-      if (this.#sink !== undefined || this.#responded || this.#active === undefined) return
-      this.#output.text('HTTP/1.1 100 Continue\r\n\r\n')
-      this.#output.flush()
-      this.#ask(time + 1)
-    })
+    if (this.#request.version !== '1.1') return
+    this.#probe?.cancel()
+    this.#probe = new GoneProbe(this.clock, () => this.#active !== undefined && this.#sendContinue())
   }
 
   #leave(error: XpsError): void {
@@ -499,20 +412,16 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
   }
 
   get requestTrailers(): Fields | undefined {
-    return this.#decoder?.done === true ? this.#decoder.trailers : undefined
+    return this.#body?.trailers
   }
 
   get requestComplete(): boolean {
-    return this.#reading === 'head'
+    return !this.#inBody
   }
 
   requestBody(): PipeSource {
     if (this.#bytes !== undefined) return PipeSource.from(Buffer.from(this.#bytes))
-    if (this.#body === undefined) {
-      this.#body = new BodySource(this)
-      if (this.#reading === 'head') this.#body.end()
-    }
-    return this.#body
+    return this.#body?.source ?? PipeSource.from('')
   }
 
   inform(head: ReadyHead): void {
@@ -536,7 +445,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
         framing = 'transfer-encoding: chunked\r\n'
         framed = chunked
       } else {
-        framed = -2
+        framed = untilClose
         this.#keepAlive = false
       }
     }
@@ -583,13 +492,11 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
     const { maxRequestsPerSession } = this.#scope
     if (maxRequestsPerSession > 0 && this.#count >= maxRequestsPerSession) this.#keepAlive = false
     else if (this.phase === 'draining' || this.client.entrance?.draining === true) this.#keepAlive = false
-    else if (this.#reading === 'head') return
+    else if (this.#body === undefined || this.#body.complete) return
     // Told neither to send the body nor not to, a client may do either, and what comes next could be both.
     else if (this.#expectsContinue) this.#keepAlive = false
     // An upstream may read on while it answers; of what is answered here, a short rest is read and thrown away.
-    else if (this.#active?.forwarded !== true && (this.#reading === 'chunks' || this.#left > mostUnwanted)) {
-      this.#keepAlive = false
-    }
+    else if (this.#active?.forwarded !== true && this.#body.long) this.#keepAlive = false
   }
 
   #connectionLine(modern: boolean): string {
@@ -611,7 +518,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
   /** @internal */
   outputReady(): void {
     this.#sink?.outputReady()
-    if (this.#active === undefined && this.#ahead !== undefined) this.#resume()
+    if (this.#active === undefined && this.#ahead !== undefined) this.resume()
   }
 
   /** @internal Nothing can be sent any more. */
@@ -635,18 +542,18 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
     this.#responded = true
     this.#probe?.cancel()
     this.#probe = undefined
-    if (this.#reading !== 'head' && (this.#body === undefined || !this.#body.active)) {
-      this.#unwanted = true
-      this.#discarded = 0
-    }
+    if (this.#body?.wanted === false) this.#body.drop()
     if (!this.#taking) this.#output.flush()
   }
 
   protected override onChildClosed(child: Lifetime): void {
     if (child === this.#active) {
       this.#active = undefined
-      // Whoever took the request's body has no use for the rest.
-      if (this.#reading !== 'head' && this.#body?.active === true) this.#body.abort()
+      if (this.#body !== undefined && this.#inBody) {
+        // Whoever took the request's body has no use for the rest; nor has anybody, if there is much of it.
+        if (this.#body.long) this.#keepAlive = false
+        if (this.#body.wanted) this.#body.abort()
+      }
       this.#waitingSince = this.time()
       try {
         this.#scope.counted(child as Transaction)
@@ -667,8 +574,8 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
       this.#endOutput()
       return
     }
-    if (this.#reading === 'head') this.#responded = false
-    this.#resume()
+    if (!this.#inBody) this.#responded = false
+    this.resume()
   }
 
   /** Nothing more is sent. */
@@ -692,7 +599,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
     const active = this.#active
     if (active !== undefined) {
       active.deadlines(deadlines)
-      if (this.#reading !== 'head' && this.#body?.active === true && this.#input.ready) {
+      if (this.#inBody && this.#body?.wanted === true && this.#input.ready) {
         deadlines.offer(Math.max(client.lastIn, active.since), timeouts.bodyTimeout, 'request-body')
       }
     } else if (this.#finishing) {
@@ -741,28 +648,3 @@ const ofTransactions: ReadonlySet<TimeoutReason> = new Set([
   'transaction',
 ])
 const noRequest = {} as RequestHead
-const noHandlers = { write(): void {} }
-
-/** What the client sends. */
-class Input extends PipeSink {
-  readonly #session: Http1Session
-
-  constructor(session: Http1Session) {
-    super(noHandlers)
-    this.#session = session
-  }
-
-  override take(chunk: Uint8Array): number {
-    return this.#session.receive(chunk as Buffer)
-  }
-
-  override sourceEnded(error: XpsError | undefined): void {
-    super.sourceEnded(error)
-    this.#session.received(error)
-  }
-
-  override aborted(error: XpsError): void {
-    super.aborted(error)
-    this.#session.received(error)
-  }
-}

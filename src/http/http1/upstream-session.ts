@@ -6,14 +6,13 @@ import { PipeSink } from '../../pipe/sink.ts'
 import { PipeSource } from '../../pipe/source.ts'
 import type { ResponseHead } from '../messages.ts'
 import type { UpstreamExchange, UpstreamOwner, UpstreamRequest, UpstreamSession } from '../upstream-session.ts'
+import { BodyReader, wholeBody } from './body-reader.ts'
 import { BodySink } from './body-sink.ts'
 import { BodySource } from './body-source.ts'
-import { ChunkedDecoder } from './chunked-decoder.ts'
-import { chunked, type HeadLimits, incomplete, ResponseReader } from './head-reader.ts'
+import { type HeadLimits, incomplete } from './head-reader.ts'
+import { Input } from './input.ts'
 import { Output } from './output.ts'
-
-/** A body that is not longer, and has come whole, is handed over whole. */
-const wholeBody = 8 * 1024
+import { ResponseReader } from './response-reader.ts'
 
 /** Interim responses (1xx) to one request. */
 const mostInterim = 32
@@ -44,9 +43,8 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
   readonly #exchanges: UpstreamExchange[] = []
   /** The exchange whose request's body is being sent, and where it goes. */
   #sending: BodySink | undefined
-  #reading: 'head' | 'body' | 'chunks' = 'head'
-  #left = 0
-  #decoder: ChunkedDecoder | undefined
+  /** Finds the response's body, as long as some of it is to come, and hands it on. */
+  #bodyReader: BodyReader | undefined
   #body: BodySource | undefined
   /** All of the response has been read; its body is still being delivered. */
   #delivering = false
@@ -173,9 +171,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
           this.#surplus()
           return at
         }
-        if (this.#reading === 'head') at = this.#readHead(chunk, at)
-        else if (this.#reading === 'body') at = this.#readBody(chunk, at)
-        else at = this.#readChunks(chunk, at)
+        at = this.#bodyReader === undefined ? this.#readHead(chunk, at) : this.#readBody(this.#bodyReader, chunk, at)
         if (at === incomplete) return chunk.length
         if (!this.#input.ready) return at
         if (at === from && this.#exchanges.length === 0) return chunk.length
@@ -232,48 +228,23 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     }
     const body = new BodySource(this)
     this.#body = body
-    this.#left = length < 0 ? Number.POSITIVE_INFINITY : length
-    this.#reading = length === chunked ? 'chunks' : 'body'
-    this.#decoder = length === chunked ? new ChunkedDecoder('response', this.#limits) : undefined
+    this.#bodyReader = new BodyReader(this, 'response', length, this.#limits)
     exchange.responded(head, length, body)
     return at
   }
 
-  #readBody(chunk: Buffer, at: number): number {
-    const stop = Math.min(chunk.length, at + this.#left)
-    const taken = this.#give(chunk, at, stop)
-    this.#left -= taken
-    if (this.#left === 0) this.#bodyRead(at + taken < chunk.length)
-    return at + taken
-  }
-
-  #readChunks(chunk: Buffer, from: number): number {
-    const decoder = this.#decoder as ChunkedDecoder
-    if (this.#left > 0 && this.#left !== Number.POSITIVE_INFINITY) {
-      // What is left of a piece that was not taken whole.
-      const taken = this.#give(chunk, from, Math.min(chunk.length, from + this.#left))
-      this.#left -= taken
-      if (this.#left === 0) this.#left = Number.POSITIVE_INFINITY
-      if (taken === 0 || !this.#input.ready) return from + taken
-      return from + taken
-    }
-    const at = decoder.step(chunk, from)
-    if (decoder.end > decoder.start) {
-      const taken = this.#give(chunk, decoder.start, decoder.end)
-      if (taken < decoder.end - decoder.start) {
-        this.#left = decoder.end - decoder.start - taken
-        return decoder.start + taken
-      }
-    }
-    if (decoder.done) {
-      this.#exchanges[0]?.trailed(decoder.trailers)
-      this.#bodyRead(at < chunk.length)
+  #readBody(reader: BodyReader, chunk: Buffer, from: number): number {
+    const at = reader.read(chunk, from)
+    if (reader.done) {
+      if (reader.trailers !== undefined) this.#exchanges[0]?.trailed(reader.trailers)
+      if (at < chunk.length) this.#surplus()
+      this.#bodyRead()
     }
     return at
   }
 
-  /** Hands a piece of the body on; holds the connection up when it was not all taken, or is still needed. */
-  #give(chunk: Buffer, start: number, stop: number): number {
+  /** @internal Hands a piece of the body on; holds the connection up when it was not all taken, or is still needed. */
+  takeBody(chunk: Buffer, start: number, stop: number): number {
     const body = this.#body as BodySource
     const taken = body.write(chunk.subarray(start, stop))
     if (taken < stop - start || !body.flushed) this.#input.ready = false
@@ -286,9 +257,8 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
   }
 
   /** The last byte of the body is in its pipe. */
-  #bodyRead(more: boolean): void {
-    if (more) this.#surplus()
-    this.#reading = 'head'
+  #bodyRead(): void {
+    this.#bodyReader = undefined
     this.#delivering = true
     this.#body?.end()
   }
@@ -360,8 +330,8 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
   received(error: XpsError | undefined): void {
     this.#inputOver = true
     this.#retired = true
-    if (this.#reading === 'body' && this.#left === Number.POSITIVE_INFINITY && error === undefined) {
-      this.#bodyRead(false) // It is how a body ends whose length nobody said.
+    if (this.#bodyReader?.untilClose === true && error === undefined) {
+      this.#bodyRead() // It is how a body ends whose length nobody said.
     } else if (!this.#delivering) {
       this.#fail(error ?? new XpsError('XPS_RESET', 'the upstream ended the connection', { origin: 'upstream' }))
     }
@@ -446,30 +416,4 @@ function asTruncated(error: XpsError): XpsError {
 
 function flushBatch(session: Http1UpstreamSession): void {
   session.flushBatch()
-}
-
-const noHandlers = { write(): void {} }
-
-/** What the upstream sends. */
-class Input extends PipeSink {
-  readonly #session: Http1UpstreamSession
-
-  constructor(session: Http1UpstreamSession) {
-    super(noHandlers)
-    this.#session = session
-  }
-
-  override take(chunk: Uint8Array): number {
-    return this.#session.receive(chunk as Buffer)
-  }
-
-  override sourceEnded(error: XpsError | undefined): void {
-    super.sourceEnded(error)
-    this.#session.received(error)
-  }
-
-  override aborted(error: XpsError): void {
-    super.aborted(error)
-    this.#session.received(error)
-  }
 }

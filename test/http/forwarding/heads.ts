@@ -1,5 +1,7 @@
 import { Fields, type FieldsInit } from '../../../src/http/fields.ts'
-import { defaultHeadLimits, RequestReader, ResponseReader } from '../../../src/http/http1/head-reader.ts'
+import { defaultHeadLimits } from '../../../src/http/http1/head-reader.ts'
+import { RequestReader } from '../../../src/http/http1/request-reader.ts'
+import { ResponseReader } from '../../../src/http/http1/response-reader.ts'
 import type { RequestHead, ResponseHead } from '../../../src/http/messages.ts'
 
 /** A request's head as the decoder reads it from lines. */

@@ -1,14 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { isXpsError } from '../../../src/errors.ts'
-import {
-  defaultHeadLimits,
-  type HeadLimits,
-  incomplete,
-  RequestReader,
-  ResponseReader,
-  TrailerReader,
-  untilClose,
-} from '../../../src/http/http1/head-reader.ts'
+import { defaultHeadLimits, type HeadLimits, incomplete, untilClose } from '../../../src/http/http1/head-reader.ts'
+import { RequestReader } from '../../../src/http/http1/request-reader.ts'
+import { ResponseReader } from '../../../src/http/http1/response-reader.ts'
+import { TrailerReader } from '../../../src/http/http1/trailer-reader.ts'
 import { byteByByte, readEveryWay, readRequests, readResponses } from './support.ts'
 
 const limits: HeadLimits = { headBytes: 400, targetBytes: 100, fields: 4 }

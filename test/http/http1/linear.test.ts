@@ -1,12 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ChunkedDecoder } from '../../../src/http/http1/chunked-decoder.ts'
-import {
-  defaultHeadLimits,
-  incomplete,
-  RequestReader,
-  ResponseReader,
-  TrailerReader,
-} from '../../../src/http/http1/head-reader.ts'
+import { defaultHeadLimits, incomplete } from '../../../src/http/http1/head-reader.ts'
+import { RequestReader } from '../../../src/http/http1/request-reader.ts'
+import { ResponseReader } from '../../../src/http/http1/response-reader.ts'
+import { TrailerReader } from '../../../src/http/http1/trailer-reader.ts'
 import { byteByByte } from './support.ts'
 
 // Bytes are counted wherever they can be looked at: one by one in the piece that came, in a pass of the parser over

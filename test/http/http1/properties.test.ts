@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ChunkedDecoder } from '../../../src/http/http1/chunked-decoder.ts'
-import { defaultHeadLimits, incomplete, RequestReader } from '../../../src/http/http1/head-reader.ts'
+import { defaultHeadLimits, incomplete } from '../../../src/http/http1/head-reader.ts'
+import { RequestReader } from '../../../src/http/http1/request-reader.ts'
 import { cutAt, type FieldList, lines, readRequests, readResponses } from './support.ts'
 
 const token = fc.string({

@@ -7,10 +7,10 @@ import {
   defaultHeadLimits,
   type HeadLimits,
   incomplete,
-  RequestReader,
-  ResponseReader,
   untilClose,
 } from '../../../src/http/http1/head-reader.ts'
+import { RequestReader } from '../../../src/http/http1/request-reader.ts'
+import { ResponseReader } from '../../../src/http/http1/response-reader.ts'
 
 /** Fields as they were spelled, in order. */
 export type FieldList = [name: string, value: string][]
