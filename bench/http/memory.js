@@ -1,9 +1,10 @@
 // What HTTP costs in memory: bodies of 100 MB both ways, and connections that are kept and idle.
 import { request as ask, createServer } from 'node:http'
+import { bodyOf, matches, send } from '../lib/bodies.js'
 import { pause, peakMemory, residentMemory } from '../lib/processes.js'
 import { inTurn, median, ratio, summary } from '../lib/statistics.js'
 import { openClients } from './load.js'
-import { answers, expected, matches } from './messages.js'
+import { answers } from './messages.js'
 import { nodeServer, startBefore, stopAll, xps, xpsAnswer } from './servers.js'
 
 const settling = 5_000
@@ -68,9 +69,9 @@ async function growth(server, connections) {
 
 /** Resolves to the most memory that a reverse proxy had while it passed on a large body each way. */
 async function transfer() {
-  const body = expected('/', size)
+  const body = bodyOf(size)
   const upstream = createServer((request, response) => {
-    if (request.method === 'GET') send(response, body)
+    if (request.method === 'GET') sendWithLength(response, body)
     else
       receive(request, body).then(
         () => response.end('whole'),
@@ -96,24 +97,13 @@ function exchange(port, method, body) {
     request.once('timeout', () => request.destroy(new Error('no answer')))
     request.once('error', reject)
     if (body === undefined) request.end()
-    else send(request, body)
+    else sendWithLength(request, body)
   })
 }
 
-/** Sends a body as fast as it is taken. */
-function send(message, { length, block }) {
-  const pieceSize = 250_000
-  let sent = 0
-  const more = () => {
-    for (let room = true; room && sent < length; sent += pieceSize) {
-      const place = sent % block.length
-      room = message.write(block.subarray(place, place + pieceSize))
-    }
-    if (sent >= length && !message.writableEnded) message.end()
-  }
-  message.setHeader('content-length', length)
-  message.on('drain', more)
-  more()
+function sendWithLength(message, body) {
+  message.setHeader('content-length', body.length)
+  send(message, body)
 }
 
 /** Resolves when the body has come, and nothing else. */

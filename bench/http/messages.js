@@ -1,10 +1,5 @@
-// What the clients of the HTTP benchmarks ask for, and what they must get. Every byte of a body depends on its place.
-import { noise } from '../relay/answers.js'
-
-/**
- * What is expected for a target.
- * @typedef {{ target: string, length: number, block: Buffer }} Expected The block comes over and over until it is long enough.
- */
+// What the clients of the HTTP benchmarks ask for, and what they must get.
+import { bodyOf } from '../lib/bodies.js'
 
 /** What the upstream answers. */
 export const answers = { small: expected('/s', 130), large: expected('/l', 100_000) }
@@ -40,21 +35,7 @@ export function request(target) {
   )
 }
 
-/** A body of so many bytes. */
-export function expected(target, length) {
-  return { target, length, block: noise(Math.min(length, 1_000_000)) }
-}
-
-/** Whether the bytes are those of the body from a place on. */
-export function matches(bytes, start, end, { length, block }, place) {
-  if (place + end - start > length) return false
-  let from = start
-  let at = place % block.length
-  while (from < end) {
-    const size = Math.min(end - from, block.length - at)
-    if (block.compare(bytes, from, from + size, at, at + size) !== 0) return false
-    from += size
-    at = 0
-  }
-  return true
+/** The body that is expected for a target. */
+function expected(target, length) {
+  return { target, ...bodyOf(length) }
 }

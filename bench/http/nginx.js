@@ -1,17 +1,15 @@
-// Starts nginx with one worker.
-import { spawnSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { environment, startServer, temporaryFolder } from '../lib/processes.js'
+// nginx over HTTP: as a reverse proxy, and as a static site.
+import { versionOf } from '../lib/machine.js'
+import { startNginx } from '../lib/nginx.js'
 
 /** What to do if it is not installed, or undefined. */
 export function nginxMissing() {
-  return spawnSync('nginx', ['-v'], { env: environment }).status === 0 ? undefined : 'apt-get install nginx'
+  return versionOf('nginx') === undefined ? 'apt-get install nginx' : undefined
 }
 
 /** A reverse proxy that keeps its connections to the upstream. */
 export function startNginxProxy(port, upstreamPort) {
-  return startNginx(
+  return startHttp(
     port,
     `upstream origin {
     server 127.0.0.1:${upstreamPort};
@@ -29,27 +27,16 @@ export function startNginxProxy(port, upstreamPort) {
 
 /** A static site. */
 export function startNginxFiles(port, folder) {
-  return startNginx(port, 'sendfile on; open_file_cache max=1000;', `location / { root ${folder}; }`)
+  return startHttp(port, 'sendfile on; open_file_cache max=1000;', `location / { root ${folder}; }`)
 }
 
-function startNginx(port, settings, location) {
-  const folder = temporaryFolder()
-  const file = join(folder, 'nginx.conf')
-  // The worker reads folders of the one who runs this.
-  const user = process.getuid() === 0 ? 'user root root;' : ''
+function startHttp(port, settings, location) {
   const spools = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-  writeFileSync(
-    file,
-    `${user}
-daemon off;
-worker_processes 1;
-pid ${join(folder, 'nginx.pid')};
-error_log stderr crit;
-events {
-  worker_connections 2000;
-}
-http {
-  ${spools.map((name) => `${name}_temp_path ${join(folder, name)};`).join('\n  ')}
+  return startNginx(port, {
+    // The worker reads folders of the one who runs this.
+    main: process.getuid() === 0 ? 'user root root;' : '',
+    block: `http {
+  ${spools.map((name) => `${name}_temp_path ${name};`).join('\n  ')}
   access_log off;
   default_type application/octet-stream;
   types { text/plain txt; }
@@ -60,8 +47,6 @@ http {
     listen 127.0.0.1:${port} backlog=4096;
     ${location}
   }
-}
-`,
-  )
-  return startServer('nginx', ['-p', folder, '-c', file], port)
+}`,
+  })
 }

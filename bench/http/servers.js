@@ -1,25 +1,23 @@
 // The servers that the HTTP benchmarks compare: ours, libraries for Node.js, and two that are written in C.
 import { existsSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import { freePort, startServer } from '../lib/processes.js'
-import { startBefore, stopAll } from '../relay/proxies.js'
-import { haproxyMissing, startHaproxy } from './haproxy.js'
+import { haproxyMissing, startHaproxy } from '../lib/haproxy.js'
+import { inNode, startWithUpstream } from '../lib/servers.js'
 import { nginxMissing, startNginxFiles, startNginxProxy } from './nginx.js'
 
-export { startBefore, stopAll }
+export { installed, startBefore, stopAll } from '../lib/servers.js'
 
-const { dependencies } = JSON.parse(readFileSync(new URL('./peers/package.json', import.meta.url)))
+const { dependencies } = JSON.parse(readFileSync(here('./peers/package.json')))
 
 export const xps = ours('xps', 'proxy')
 export const pipelined = ours('xps, pipelined', 'pipeline')
 export const hooked = ours('xps, with a hook', 'hook')
 export const xpsFiles = ours('xps', 'files')
 export const xpsAnswer = ours('xps', 'answer')
-export const nodeServer = { name: 'http.Server', start: startNode('./node-server.js') }
+export const nodeServer = { name: 'http.Server', start: inNode(here('./node-server.js')) }
 
 export const nginx = { name: 'nginx', missing: nginxMissing, start: startNginxProxy }
 export const nginxFiles = { name: 'nginx', missing: nginxMissing, start: startNginxFiles }
-export const haproxy = { name: 'HAProxy', missing: haproxyMissing, start: startHaproxy }
+export const haproxy = { name: 'HAProxy', missing: haproxyMissing, start: startHaproxyProxy }
 
 /** Reverse proxies for Node.js, each with connections to the upstream that are kept. */
 export const peers = [
@@ -40,45 +38,27 @@ export function peerVersions(servers) {
   return [...names].map((name) => `${name} ${dependencies[name]}`).join(', ')
 }
 
-/** Those that can be run here; says which cannot, and what would help. */
-export function installed(servers, tell) {
-  const left = new Map()
-  const present = servers.filter(({ name, missing }) => {
-    const help = missing?.()
-    if (help !== undefined) left.set(help, [...(left.get(help) ?? []), name])
-    return help === undefined
-  })
-  for (const [help, names] of left) tell(`left out: ${names.join(', ')} (${help})`)
-  return present
-}
-
-/** Starts each reverse proxy, with an upstream of its own: what one left in the kernel does not slow the next one. */
+/** Starts each reverse proxy, with an upstream of its own. */
 export async function startProxies(proxies) {
   const started = []
-  for (const proxy of proxies) {
-    const upstreamPort = await freePort()
-    const upstream = await startServer(process.execPath, [pathOf('./upstream.js'), upstreamPort], upstreamPort)
-    started.push({ ...(await startBefore(proxy, upstreamPort)), upstream })
-  }
+  for (const proxy of proxies) started.push(await startWithUpstream(proxy, here('./upstream.js')))
   return started
 }
 
+/** A reverse proxy that keeps its connections to the upstream. */
+function startHaproxyProxy(port, upstreamPort) {
+  return startHaproxy(port, upstreamPort, ['mode http', 'http-reuse always', 'timeout client 1h'])
+}
+
 function ours(name, kind) {
-  const start = (port, place) =>
-    startServer(process.execPath, [pathOf('./xps-server.js'), port, kind, place ?? ''], port)
-  return { name, start }
+  return { name, start: inNode(here('./xps-server.js'), kind) }
 }
 
-function peer(file, { name = file, package: dependency = file, options } = {}) {
-  const missing = () =>
-    existsSync(new URL('./peers/node_modules', import.meta.url)) ? undefined : 'npm ci --prefix bench/http/peers'
-  return { name, dependency, missing, start: startNode(`./peers/${file}.js`, options) }
+function peer(file, { name = file, package: dependency = file, options = [] } = {}) {
+  const missing = () => (existsSync(here('./peers/node_modules')) ? undefined : 'npm ci --prefix bench/http/peers')
+  return { name, dependency, missing, start: inNode(here(`./peers/${file}.js`), ...options) }
 }
 
-function startNode(file, options = []) {
-  return (port, place) => startServer(process.execPath, [pathOf(file), port, place ?? '', ...options], port)
-}
-
-function pathOf(file) {
-  return fileURLToPath(new URL(file, import.meta.url))
+function here(file) {
+  return new URL(file, import.meta.url)
 }

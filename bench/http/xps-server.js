@@ -1,11 +1,11 @@
-// Ours. node bench/http/xps-server.js PORT proxy|pipeline|hook UPSTREAM_PORT
-//       node bench/http/xps-server.js PORT files FOLDER
-//       node bench/http/xps-server.js PORT answer
+// Ours. node bench/http/xps-server.js PORT UPSTREAM_PORT proxy|pipeline|hook
+//       node bench/http/xps-server.js PORT FOLDER files
+//       node bench/http/xps-server.js PORT '' answer
 import { Core } from 'xps'
 import { http } from 'xps/http'
 import { answers } from './messages.js'
 
-const [port, kind, place] = process.argv.slice(2)
+const [port, place, kind] = process.argv.slice(2)
 const path = '/'
 const upstream = `127.0.0.1:${place}`
 const kinds = {

@@ -1,14 +1,12 @@
 // What a relay needs for a gigabyte each way, at the same time, through one session.
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
+import { bodyOf, matches, send } from '../lib/bodies.js'
 import { cpuTime, peakMemory } from '../lib/processes.js'
 import { inTurn, summary } from '../lib/statistics.js'
-import { noise } from './answers.js'
 import { pipe, startBefore, stopAll, xps } from './proxies.js'
 
 const timeout = 120_000
-const block = noise(1_000_000)
-const chunkSize = 250_000
 
 export const gigabyte = {
   name: 'gigabyte',
@@ -19,9 +17,10 @@ The figure is the most resident memory that the process ever had (VmHWM of the k
 
   async run({ rounds, quick, tell }) {
     const size = quick ? 100_000_000 : 1_000_000_000
+    const body = bodyOf(size)
     const peaks = { xps: [], 'a.pipe(b)': [] }
     const measure = async (proxy) => {
-      const { peak, cpu } = await transfer(proxy, size)
+      const { peak, cpu } = await transfer(proxy, body)
       peaks[proxy.name].push(peak / 1e6)
       return cpu / 1_000
     }
@@ -41,16 +40,16 @@ The figure is the most resident memory that the process ever had (VmHWM of the k
   },
 }
 
-async function transfer(proxy, size) {
+async function transfer(proxy, body) {
   const accepted = []
   const server = createServer({ allowHalfOpen: true }, (socket) => accepted.push(socket))
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
   const started = await startBefore(proxy, server.address().port)
   const before = cpuTime(started.pid)
   const next = once(server, 'connection')
-  const atClient = exchange(connect({ port: started.port, host: '127.0.0.1', allowHalfOpen: true }), size)
+  const atClient = exchange(connect({ port: started.port, host: '127.0.0.1', allowHalfOpen: true }), body)
   const [socket] = await next
-  await Promise.all([atClient, exchange(socket, size)])
+  await Promise.all([atClient, exchange(socket, body)])
   const result = { cpu: cpuTime(started.pid) - before, peak: peakMemory(started.pid) }
   await stopAll([started])
   // The knock at the start was accepted as well, and nobody has read its end.
@@ -59,35 +58,19 @@ async function transfer(proxy, size) {
   return result
 }
 
-/** Sends so many bytes, and resolves when as many have come, and the end. */
-function exchange(socket, size) {
-  let sent = 0
-  const send = () => {
-    for (let more = true; more && sent < size; sent += chunkSize) {
-      const place = sent % block.length
-      more = socket.write(block.subarray(place, place + chunkSize))
-    }
-    if (sent >= size && !socket.writableEnded) socket.end()
-  }
+/** Sends a body, and resolves when the same has come, and the end. */
+function exchange(socket, body) {
   return new Promise((resolve, reject) => {
     let got = 0
     const timer = setTimeout(() => socket.destroy(new Error('too slow')), timeout)
-    socket.on('drain', send)
     socket.on('data', (chunk) => {
-      if (!isNext(chunk, got)) socket.destroy(new Error('wrong bytes'))
+      if (!matches(chunk, 0, chunk.length, body, got)) socket.destroy(new Error('wrong bytes'))
       got += chunk.length
     })
-    socket.once('end', () => (got === size ? resolve() : reject(new Error(`${got} bytes of ${size}`))))
+    socket.once('end', () => (got === body.length ? resolve() : reject(new Error(`${got} bytes of ${body.length}`))))
     socket.once('error', reject)
     socket.once('close', () => clearTimeout(timer))
-    if (socket.connecting) socket.once('connect', send)
-    else send()
+    if (socket.connecting) socket.once('connect', () => send(socket, body))
+    else send(socket, body)
   })
-}
-
-function isNext(chunk, place) {
-  const start = place % block.length
-  const first = Math.min(chunk.length, block.length - start)
-  if (chunk.compare(block, start, start + first, 0, first) !== 0) return false
-  return first === chunk.length || chunk.compare(block, 0, chunk.length - first, first) === 0
 }

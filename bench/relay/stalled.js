@@ -1,8 +1,8 @@
 // What a relay keeps in memory for clients that read nothing of what an endless upstream sends.
 import { connect, createServer } from 'node:net'
+import { noise } from '../lib/bodies.js'
 import { pause, residentMemory } from '../lib/processes.js'
 import { inTurn, summary } from '../lib/statistics.js'
-import { noise } from './answers.js'
 import { pipe, startBefore, stopAll, xps } from './proxies.js'
 
 const clients = 20

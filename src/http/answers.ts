@@ -1,13 +1,18 @@
+import { STATUS_CODES } from 'node:http'
 import { XpsError } from '../errors.ts'
-import { reasonPhrase } from './faults.ts'
 import type { Answer } from './messages.ts'
 
+/** The phrase that usually goes with a status. */
+export function reasonPhrase(status: number): string {
+  return STATUS_CODES[status] ?? ''
+}
+
 /** A status and its phrase, as a line of text. */
-export function statusAnswer(status: number): Answer {
+export function statusAnswer(status: number, others: Readonly<Record<string, string>> = {}): Answer {
   const answer: Answer = { status }
   checkAnswer(answer)
   if (status === 204 || status === 304) return answer
-  const headers = { 'content-type': 'text/plain; charset=utf-8' }
+  const headers = { 'content-type': 'text/plain; charset=utf-8', ...others }
   return { status, headers, body: `${status} ${reasonPhrase(status)}\n` }
 }
 

@@ -1,6 +1,6 @@
-import { STATUS_CODES } from 'node:http'
 import type { ErrorCode, XpsError } from '../errors.ts'
 import { invalidOption } from '../options.ts'
+import { reasonPhrase, statusAnswer } from './answers.ts'
 import type { Answer } from './messages.ts'
 
 const statusOfCode: Partial<Record<ErrorCode, number>> = {
@@ -55,29 +55,15 @@ export function faultAnswer(error: XpsError, pages: ErrorPages): Answer {
   const status = statusOf(error)
   const page = pages[status] ?? pages.default
   if (typeof page === 'function') return page(error, status)
-  const reason = reasonPhrase(status)
-  if (page === undefined) {
-    const headers = { 'content-type': 'text/plain; charset=utf-8', ...error.headers }
-    return { status, headers, body: `${status} ${reason}\n` }
-  }
+  if (page === undefined) return statusAnswer(status, error.headers)
   const filled = page.replace(/\{(status|reason|code)\}/g, (_, name: string) =>
-    name === 'status' ? String(status) : name === 'reason' ? reason : error.code,
+    name === 'status' ? String(status) : name === 'reason' ? reasonPhrase(status) : error.code,
   )
   const type = /^\s*</.test(page) ? 'text/html' : 'text/plain'
   return { status, headers: { 'content-type': `${type}; charset=utf-8`, ...error.headers }, body: filled }
 }
 
-/** The phrase that usually goes with a status. */
-export function reasonPhrase(status: number): string {
-  return STATUS_CODES[status] ?? ''
-}
-
 /** The same without a page or a field of anybody's, which cannot fail. */
 export function plainFaultAnswer(error: XpsError): Answer {
-  const status = statusOf(error)
-  return {
-    status,
-    headers: { 'content-type': 'text/plain; charset=utf-8' },
-    body: `${status} ${reasonPhrase(status)}\n`,
-  }
+  return statusAnswer(statusOf(error))
 }

@@ -8,7 +8,7 @@ import type { Transaction } from './transaction.ts'
 /** A handler of web standards, as Hono and its like have one: `app.fetch`. */
 export type FetchHandler = (request: Request, transaction: Transaction) => Response | Promise<Response>
 
-/** Answers a transaction by a fetch handler. The request's `signal` is aborted when the client leaves. */
+/** Answers a transaction by a fetch handler. The request's `signal` is aborted when nobody waits for the answer any more. */
 export async function answerByFetch(handler: FetchHandler, transaction: Transaction): Promise<Answer> {
   const response = await handler(requestOf(transaction), transaction)
   if (!(response instanceof Response)) {

@@ -327,3 +327,8 @@ function* pairsOf(init: FieldsInit): Generator<readonly [string, string]> {
     else yield [name, String(value)]
   }
 }
+
+/** Without spaces and tabs around it; `trim` would take more, which then names another field, or says something else, than we think. */
+export function withoutBlanks(word: string): string {
+  return word.replace(/^[\t ]+|[\t ]+$/g, '')
+}

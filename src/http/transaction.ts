@@ -7,6 +7,7 @@ import { Pipe, type PipeOptions } from '../pipe/pipe.ts'
 import { PipeSource } from '../pipe/source.ts'
 import type { Stage } from '../pipe/stage.ts'
 import { checkAnswer, statusAnswer } from './answers.ts'
+import { noStages, requestBodyBits, responseBodyBits, type Stages, stagesOf } from './body-stages.ts'
 import type { ClientStream, ReadyHead } from './client-stream.ts'
 import { Fields } from './fields.ts'
 import type { Forward } from './forward.ts'
@@ -19,43 +20,8 @@ import type { RouteParams } from './routing/route-match.ts'
 import type { HeldRoute, HttpScope } from './scope.ts'
 import type { HttpSession } from './session.ts'
 import { type Slot, Slots } from './slots.ts'
+import { pointOf, type TransactionState } from './transaction-state.ts'
 
-/** Where a transaction stands; what is in quotes are hooks, which run when it gets there. */
-export type TransactionState =
-  | 'start' // 'transactionStart'
-  | 'request' // 'request'
-  | 'route' // 'beforeRouting'; then a route is found
-  | 'routed' // 'afterRouting'; then it is answered by what the route names
-  | 'answer' // a handler, a file or the like is about to answer
-  | 'upstream' // 'upstream'; then a connection is waited for
-  | 'send' // 'requestSend'; then the request is sent
-  | 'wait' // for the head of the response
-  | 'response' // 'response'
-  | 'reply' // 'responseSend'; then the head is sent
-  | 'body' // the body follows
-  | 'close' // 'transactionClose'
-  | 'closed'
-
-/** The hooks of the states, and their bits. */
-const pointOf: Partial<Record<TransactionState, { point: HookPoint; bit: number }>> = Object.fromEntries(
-  Object.entries({
-    start: 'transactionStart',
-    request: 'request',
-    route: 'beforeRouting',
-    routed: 'afterRouting',
-    upstream: 'upstream',
-    send: 'requestSend',
-    response: 'response',
-    reply: 'responseSend',
-    close: 'transactionClose',
-  } as const satisfies Partial<Record<TransactionState, HookPoint>>).map(([state, point]) => [
-    state,
-    { point, bit: bitsOfPoints(point) },
-  ]),
-)
-
-const requestBodyBits = bitsOfPoints('requestBody', 'requestChunk')
-const responseBodyBits = bitsOfPoints('responseBody', 'responseChunk')
 const responseBits = bitsOfPoints('responseSend') | responseBodyBits
 
 /** A response that comes from somewhere else: its head can be edited, its body has not been read. */
@@ -357,7 +323,6 @@ export class Transaction extends Lifetime {
     // Who is cut off has not left.
     if (this.#left !== undefined || this.#cut || this.#state === 'closed') return
     this.#left = error
-    this.#abort?.abort(error)
     this.#drop(error)
     // A hook that is running is waited for.
     this.#leaveIfLeft()
@@ -378,8 +343,7 @@ export class Transaction extends Lifetime {
 
   /** @internal What the request's body passes on its way. */
   get requestStages(): Stages {
-    this.#requestStages ??=
-      (this.#hooked & requestBodyBits) !== 0 ? this.#stages('requestBody', 'requestChunk') : noStages
+    this.#requestStages ??= (this.#hooked & requestBodyBits) !== 0 ? this.#stages('request') : noStages
     return this.#requestStages
   }
 
@@ -444,6 +408,7 @@ export class Transaction extends Lifetime {
         if (hold !== this.#hold) return
         this.#holding = false
         this.#hookFailed(error)
+        this.#leaveIfLeft()
       },
     )
   }
@@ -626,8 +591,7 @@ export class Transaction extends Lifetime {
       if (body instanceof PipeSource) discard(body)
       return this.#finish(undefined)
     }
-    const { stages, changing } =
-      (this.#hooked & responseBodyBits) !== 0 ? this.#stages('responseBody', 'responseChunk') : noStages
+    const { stages, changing } = (this.#hooked & responseBodyBits) !== 0 ? this.#stages('response') : noStages
     if (!(body instanceof PipeSource) && stages.length === 0) {
       stream.respond(ready, length, body)
       this.#headSent = true
@@ -648,31 +612,15 @@ export class Transaction extends Lifetime {
     return { limit, ...(account === undefined ? {} : { account }), ...(stages.length === 0 ? {} : { through: stages }) }
   }
 
-  /** What a body passes on its way, and whether that may change it. */
-  #stages(transform: 'requestBody' | 'responseBody', tap: 'requestChunk' | 'responseChunk'): Stages {
-    const stages: Stage[] = []
-    const scopes = [this.scope.hooks, this.session.hooks, this.#hooks]
-    for (const scope of scopes) {
-      for (const hook of scope?.at(transform) ?? []) {
-        const given = (hook as (transaction: Transaction) => Stage | readonly Stage[] | undefined)(this)
-        if (given !== undefined) stages.push(...(Array.isArray(given) ? (given as readonly Stage[]) : [given as Stage]))
-      }
-    }
-    const changing = stages.length > 0
-    const taps = scopes.flatMap((scope) => scope?.at(tap) ?? [])
-    if (taps.length > 0) {
-      stages.push((chunk) => {
-        for (const one of taps) (one as (transaction: Transaction, chunk: Uint8Array) => void)(this, chunk)
-        return chunk
-      })
-    }
-    return { stages, changing }
+  #stages(body: 'request' | 'response'): Stages {
+    return stagesOf(body, [this.scope.hooks, this.session.hooks, this.#hooks], this)
   }
 
   /** Whatever was under way to get an answer is given up. */
   #drop(error: XpsError): void {
     const answerer = this.#answerer
     this.#answerer = undefined
+    this.#abort?.abort(error)
     answerer?.retreat(error)
     if (this.#headSent) return
     this.#incoming = undefined
@@ -686,7 +634,6 @@ export class Transaction extends Lifetime {
     this.#cut = true
     this.#failure ??= error
     this.stream.cut(error)
-    this.#abort?.abort(error)
     this.#drop(error)
     this.#finish(error)
   }
@@ -706,16 +653,9 @@ export class Transaction extends Lifetime {
   }
 }
 
-/** What a body passes on its way, and whether that may change it. */
-export interface Stages {
-  readonly stages: readonly Stage[]
-  readonly changing: boolean
-}
-
 const noParams: RouteParams = Object.freeze({})
 /** The bound of a body's pipe, in bytes: as much as one read of a file brings. */
 const bodyPipeLimit = 256 * 1024
-const noStages: Stages = { stages: [], changing: false }
 const nothing = new Uint8Array(0)
 
 function sizeOf(body: Answer['body']): number {

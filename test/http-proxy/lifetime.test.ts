@@ -5,7 +5,7 @@ import { createProxy, createServer as createProxyByThatName, createProxyServer }
 import { openSockets } from '../support/descriptors.ts'
 import { TestServer } from '../support/net.ts'
 import { Random } from '../support/random.ts'
-import { ask, echo, Front, mirror, TestHttp, text, told, until } from './support.ts'
+import { ask, echo, Front, mirror, stands, TestHttp, text, told, until } from './support.ts'
 
 describe('a client that leaves', () => {
   it('ends its request to the target, which is told as econnreset and not as an error', async () => {
@@ -67,9 +67,8 @@ describe('a client that leaves', () => {
     expect(front.proxy.stats().active).toBe(0)
   })
 
-  it('leaves no connection, request or socket behind, however many do and wherever they are', async () => {
-    const random = new Random()
-    console.log(`seed ${random.seed}`)
+  const random = new Random()
+  it(`leaves no connection, request or socket behind, however many do and wherever they are (SEED=${random.seed})`, async () => {
     const before = openSockets()
     {
       await using upstream = await TestHttp.start((req, res) => {
@@ -443,11 +442,3 @@ describe('backpressure', () => {
     reader.reset()
   })
 })
-
-/** Waits until a number stays as it is for a while. */
-async function stands(number: () => number): Promise<void> {
-  for (let before = -1, same = 0; same < 20; before = number()) {
-    await new Promise((resolve) => setTimeout(resolve, 5))
-    same = number() === before ? same + 1 : 0
-  }
-}

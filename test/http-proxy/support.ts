@@ -6,10 +6,11 @@ import {
   type Server,
 } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { vi } from 'vitest'
 import { createProxyServer, type ProxyServer, type ProxyServerOptions } from '../../src/http-proxy/index.ts'
 import type { TestPeer } from '../../src/testing/index.ts'
 import { dial } from '../support/net.ts'
+
+export { stands, until } from '../support/until.ts'
 
 /** A server of Node's on a port of its own. */
 export class TestHttp implements AsyncDisposable {
@@ -169,11 +170,6 @@ export function ask(port: number, path = '/', { method, headers = {}, body }: As
 /** The values of a field in a flat list. */
 export function valuesOf(raw: readonly string[], name: string): string[] {
   return raw.filter((_, at) => at % 2 === 1 && (raw[at - 1] as string).toLowerCase() === name)
-}
-
-/** Waits for a claim to come true. */
-export function until(claim: () => void, timeout = 5_000): Promise<void> {
-  return vi.waitFor(claim, { timeout, interval: 2 })
 }
 
 /** Waits for an event of a proxy, and returns its arguments. */

@@ -1,4 +1,4 @@
-import { type Fields, type KnownName, known, knownNames } from '../fields.ts'
+import { type Fields, type KnownName, known, knownNames, withoutBlanks } from '../fields.ts'
 
 /** A bit for each of the names, as {@link Fields.serialize} takes them. */
 export function bitsOf(...names: readonly KnownName[]): number {
@@ -113,9 +113,4 @@ export function isLookalike(name: string, protect?: ReadonlySet<string>): boolea
 /** Whether the value of `TE` says that trailers are welcome (RFC 9110, 10.1.4). */
 export function acceptsTrailers(value: string): boolean {
   return value === 'trailers' || value.split(',').some((one) => /^[\t ]*trailers[\t ]*$/i.test(one))
-}
-
-/** Without spaces and tabs around it; `trim` would take more, which then names another field than we think. */
-function withoutBlanks(word: string): string {
-  return word.replace(/^[\t ]+|[\t ]+$/g, '')
 }

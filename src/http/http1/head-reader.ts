@@ -1,5 +1,5 @@
 import type { XpsError } from '../../errors.ts'
-import { Fields, known, marksPerField, underscores } from '../fields.ts'
+import { Fields, known, marksPerField, underscores, withoutBlanks } from '../fields.ts'
 import type { HttpVersion } from '../messages.ts'
 import { COLON, CR, HTAB, LF, SP, tokenBytes, valueBytes } from './grammar.ts'
 import { knownField } from './known-field.ts'
@@ -306,7 +306,7 @@ export abstract class HeadReader {
       return
     }
     this.nominates = true
-    const words = given.toLowerCase().split(',').map(trimmed)
+    const words = given.toLowerCase().split(',').map(withoutBlanks)
     this.keepAlive = !words.includes('close') && (this.version === '1.1' || words.includes('keep-alive'))
     // RFC 9110, 7.8: in HTTP/1.0 there is none.
     if (this.version === '1.1' && words.includes('upgrade')) this.upgrade = this.#upgradeValue || undefined
@@ -357,8 +357,3 @@ const framingKinds =
 const scratch: number[] = []
 
 const noFields = new Fields()
-
-/** Without the blanks around it; `trim` would take a no-break space as well, which is text here. */
-function trimmed(word: string): string {
-  return word.replace(/^[\t ]+|[\t ]+$/g, '')
-}

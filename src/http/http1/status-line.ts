@@ -1,4 +1,4 @@
-import { reasonPhrase } from '../faults.ts'
+import { reasonPhrase } from '../answers.ts'
 
 const lines: string[] = []
 

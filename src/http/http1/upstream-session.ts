@@ -152,7 +152,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
       const former = this.#body
       this.#body = rest
       former.abort(error)
-      discard(rest)
+      readAway(rest)
       if (this.#delivering) rest.end() // All of it had been read.
     }
   }
@@ -392,7 +392,7 @@ class Forgotten implements UpstreamExchange {
   informed(): void {}
 
   responded(_head: ResponseHead, _length: number, body: Uint8Array | PipeSource): void {
-    if (body instanceof PipeSource) discard(body)
+    if (body instanceof PipeSource) readAway(body)
   }
 
   trailed(): void {}
@@ -402,7 +402,7 @@ class Forgotten implements UpstreamExchange {
   done(): void {}
 }
 
-function discard(source: PipeSource): void {
+function readAway(source: PipeSource): void {
   new Pipe(source, new PipeSink({ write() {} }))
 }
 

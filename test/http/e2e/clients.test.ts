@@ -1,33 +1,25 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { Agent, createServer, request as nodeRequest, type RequestListener, type Server } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import express from 'express'
 import { Hono } from 'hono'
 import { Agent as UndiciAgent, Client as UndiciClient, request as undiciRequest } from 'undici'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { closedPort } from '../../support/net.ts'
+import { startNginx } from '../../support/nginx.ts'
+import { run } from '../../support/programs.ts'
 import { Backend, get, ok, proxy, Served, until } from './support.ts'
 
-// The programs are installed by the CI script. A machine without one fails here, and says which is missing.
 let folder: string
 let big: Buffer
-const children: ChildProcess[] = []
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'xps-'))
   big = Buffer.alloc(3_000_000, 'big ')
   await writeFile(join(folder, 'big.bin'), big)
 })
-afterAll(async () => {
-  for (const child of children) {
-    child.kill()
-    if (child.exitCode === null) await once(child, 'exit')
-  }
-  await rm(folder, { recursive: true })
-})
+afterAll(() => rm(folder, { recursive: true }))
 
 /** Says what it got. */
 const echo: RequestListener = (request, response) => {
@@ -248,7 +240,6 @@ describe("node:http's agent", () => {
 
 describe('Load of ab and wrk', () => {
   it('ab -k, that speaks HTTP/1.0 and keeps its connections, loses nothing', async () => {
-    if (!(await isThere('ab'))) return expect(process.env['CI'] ?? '').toBe('')
     await using backend = await NodeServer.start()
     await using served = await proxy(backend)
     const text = (await run('ab', ['-q', '-k', '-n', '1000', '-c', '20', `${served.url}/x`])).toString()
@@ -259,7 +250,6 @@ describe('Load of ab and wrk', () => {
   })
 
   it('wrk loses nothing', async () => {
-    if (!(await isThere('wrk'))) return expect(process.env['CI'] ?? '').toBe('')
     await using served = await Served.start({ routes: [{ reply: { status: 200, body: 'text' } }] })
     const text = (await run('wrk', ['-t1', '-c20', '-d1s', `${served.url}/x`])).toString()
     expect(text).toMatch(/\d+ requests in/)
@@ -270,11 +260,12 @@ describe('Load of ab and wrk', () => {
 
 describe('nginx', () => {
   it('behind, keeps connections, and serves downloads and uploads', async () => {
-    const port = await startNginx(
+    await using nginx = await startNginx(
+      folder,
       (listen) =>
         `server { listen 127.0.0.1:${listen}; root ${folder}; location /put/ { dav_methods PUT; create_full_put_path on; } }`,
     )
-    await using served = await proxy({ address: `127.0.0.1:${port}` })
+    await using served = await proxy(nginx)
     const client = await served.dial()
     for (let round = 0; round < 3; round++) {
       await client.send(get('/big.bin'))
@@ -287,7 +278,7 @@ describe('nginx', () => {
     expect((await client.response('HEAD')).header('content-length')).toBe('3000000')
     expect((await client.response()).status).toBe(404)
     client.peer.end()
-    expect(served.http.stats().upstreams[`127.0.0.1:${port}`]).toEqual({ connections: 1, idle: 1, queued: 0 })
+    expect(served.http.stats().upstreams[nginx.address]).toEqual({ connections: 1, idle: 1, queued: 0 })
     const put = await run('curl', [
       '-sS',
       '-o',
@@ -308,14 +299,15 @@ describe('nginx', () => {
     )
     await using served = await Served.start({ routes: [{ upstream: backend.address, trusted: ['loopback'] }] })
     for (const version of ['1.0', '1.1']) {
-      const port = await startNginx(
+      await using nginx = await startNginx(
+        folder,
         (listen) => `
         upstream us { server 127.0.0.1:${served.port}; keepalive 4; }
         server { listen 127.0.0.1:${listen}; location / {
           proxy_pass http://us; proxy_http_version ${version}; proxy_set_header Connection ""; proxy_set_header Host a.test;
           proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_request_buffering off; } }`,
       )
-      const url = `http://127.0.0.1:${port}`
+      const { url } = nginx
       const curl = (...args: string[]): Promise<Buffer> => run('curl', ['-sS', '--max-time', '10', ...args])
       expect((await curl(`${url}/one`)).toString()).toBe('GET /one 0 127.0.0.1, 127.0.0.1')
       const upload = await curl('-H', 'Expect:', '--data-binary', `@${join(folder, 'big.bin')}`, `${url}/two`)
@@ -389,61 +381,3 @@ describe('Express and Hono as upstreams', () => {
     await until(() => expect(front.http.stats().transactions).toBe(0))
   })
 })
-
-/** Runs a program to its end and resolves to its output; a missing program or a failure rejects with its name. */
-function run(command: string, args: readonly string[], input = ''): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const child = execFile(
-      command,
-      args,
-      { encoding: 'buffer', maxBuffer: 64 * 1024 * 1024, timeout: 15_000 },
-      (error, stdout) => {
-        if (error === null) resolve(stdout)
-        else reject(new Error(`${command}: ${error.message} (is it installed?)`))
-      },
-    )
-    child.stdin?.on('error', () => {})
-    child.stdin?.end(input)
-  })
-}
-
-async function isThere(command: string): Promise<boolean> {
-  return run('sh', ['-c', `command -v ${command}`]).then(
-    () => true,
-    () => false,
-  )
-}
-
-/** Starts nginx with a server of the configuration; resolves to its port when it listens. */
-async function startNginx(server: (port: number) => string): Promise<number> {
-  const port = await closedPort()
-  const home = await mkdtemp(join(folder, 'nginx-'))
-  await writeFile(
-    join(home, 'nginx.conf'),
-    `daemon off; pid ${home}/nginx.pid; error_log ${home}/error.log; worker_processes 1; user root;
-    events { worker_connections 256; }
-    http {
-      access_log off; client_body_temp_path ${home}/b; client_max_body_size 50m;
-      proxy_temp_path ${home}/p; fastcgi_temp_path ${home}/f; uwsgi_temp_path ${home}/u; scgi_temp_path ${home}/s;
-      ${server(port)}
-    }`,
-  )
-  const child = spawn('nginx', ['-p', home, '-e', `${home}/error.log`, '-c', join(home, 'nginx.conf')], {
-    stdio: 'ignore',
-  })
-  children.push(child)
-  let failure: Error | undefined
-  child.once('error', (error) => {
-    failure = new Error(`nginx: ${error.message} (is it installed?)`)
-  })
-  await until(async () => {
-    if (failure !== undefined) throw failure
-    const socket = connect(port, '127.0.0.1')
-    try {
-      await once(socket, 'connect')
-    } finally {
-      socket.destroy()
-    }
-  })
-  return port
-}

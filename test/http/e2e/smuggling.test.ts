@@ -134,8 +134,8 @@ function isWhole(bytes: Buffer, method: string): boolean {
 }
 
 describe('Whatever comes', () => {
-  it('ends no process: malformed bytes, and resets at any moment, from both sides', async () => {
-    const random = new Random()
+  const random = new Random()
+  it(`ends no process: malformed bytes, and resets at any moment, from both sides (SEED=${random.seed})`, async () => {
     const escaped: unknown[] = []
     const note = (error: unknown): void => void escaped.push(error)
     process.on('uncaughtException', note)
@@ -200,9 +200,9 @@ describe('Whatever comes', () => {
       const left = [...open].map(
         ({ state, request, age }) => `${state} ${request.method} ${request.headers.size} ${age}`,
       )
-      await until(() => expect(open.size, `SEED=${random.seed} ${left.join(', ')}`).toBe(0))
+      await until(() => expect(open.size, left.join(', ')).toBe(0))
       await served.settled()
-      expect(escaped, `SEED=${random.seed}`).toEqual([])
+      expect(escaped).toEqual([])
     } finally {
       process.off('uncaughtException', note)
       process.off('unhandledRejection', note)

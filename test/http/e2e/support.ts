@@ -1,9 +1,12 @@
 import type { Socket } from 'node:net'
-import { expect, vi } from 'vitest'
+import { expect } from 'vitest'
 import { type Http, type HttpOptions, http } from '../../../src/http/http.ts'
 import { Core, type CoreOptions, type Listener, type ListenerOptions } from '../../../src/index.ts'
 import type { TestPeer } from '../../../src/testing/index.ts'
 import { dial, TestServer } from '../../support/net.ts'
+import { until } from '../../support/until.ts'
+
+export { stands, until } from '../../support/until.ts'
 
 /** An HTTP listener of a core of its own, which the test's end aborts. */
 export class Served implements AsyncDisposable {
@@ -82,11 +85,6 @@ export function proxy(
   return Served.start({ routes: [{ upstream: upstream.address }], ...options }, core, listening)
 }
 
-/** Waits for a claim to come true. */
-export function until(claim: () => void | Promise<void>, timeout = 5_000): Promise<void> {
-  return vi.waitFor(claim, { timeout, interval: 2 })
-}
-
 /** Lets the loop turn, so that what is on its way on loopback arrives. */
 export async function turns(count = 20): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
@@ -109,8 +107,11 @@ export class Message {
     this.fields = fieldsOf(lines)
   }
 
+  /** Of a response; throws if it is none, such as when what is left of a body stands before it. */
   get status(): number {
-    return Number(this.start.split(' ')[1])
+    const status = /^HTTP\/1\.1 (\d{3}) [ -~]*$/.exec(this.start)?.[1]
+    if (status === undefined) throw new Error(`'${this.start}' is no start line of a response`)
+    return Number(status)
   }
 
   get method(): string {
@@ -164,6 +165,8 @@ export class Wire {
 
   async request(): Promise<Message> {
     const message = new Message(await this.peer.read('\r\n\r\n'))
+    if (!/^[!#-'*+\-.0-9A-Z^-z|~]+ \S+ HTTP\/1\.1$/.test(message.start))
+      throw new Error(`'${message.start}' is no start line`)
     await this.#readBody(message, false)
     return message
   }
