@@ -35,6 +35,7 @@ const withNet = [
   'core/upstream',
   'core/address',
   'core/memory-socket',
+  'core/tls/upstream-tls',
   'admission/limits',
   'http/routing/address-set',
 ]
@@ -97,6 +98,13 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/', pathNot: `^src/(${withNet.join('|')})[.]ts$` },
       to: { path: '^(node:)?net$', dependencyTypes: ['core'] },
+    },
+    {
+      name: 'tls-in-core-only',
+      comment: 'only src/core/connection.ts and src/core/tls/ may import node:tls',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/core/(connection[.]ts$|tls/)' },
+      to: { path: '^(node:)?tls$', dependencyTypes: ['core'] },
     },
   ],
   options: {

@@ -10,6 +10,7 @@ export const errorCodes = [
   'XPS_EVICTED',
   'XPS_ZOMBIE',
   'XPS_CONNECT',
+  'XPS_TLS',
   'XPS_RESET',
   'XPS_NOT_FOUND',
   'XPS_FORBIDDEN',
@@ -35,6 +36,7 @@ export type ErrorCode = (typeof errorCodes)[number]
 export type TimeoutReason =
   | 'first-byte'
   | 'connect'
+  | 'handshake'
   | 'client-idle'
   | 'upstream-idle'
   | 'tunnel-idle'

@@ -38,6 +38,10 @@ export {
   type UpstreamRoute,
 } from './core/router.ts'
 export { relay, Session, type SessionEvents, type SessionOptions } from './core/session.ts'
+export type { CertificateOptions, ListenerTlsOptions } from './core/tls/listener-tls.ts'
+export type { Pem } from './core/tls/pem.ts'
+export type { TlsState } from './core/tls/tls-state.ts'
+export type { UpstreamTlsOptions } from './core/tls/upstream-tls.ts'
 export { Upstream, type UpstreamOptions, type UpstreamTarget } from './core/upstream.ts'
 export type { Zombie, ZombieReason } from './core/watch.ts'
 export {

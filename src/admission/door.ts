@@ -152,6 +152,12 @@ export class Door<V extends Visitor> implements Doorway {
     this.#serve(visitor, ip, this.#admission.clock.now() - entry.since)
   }
 
+  /** One that was inside has not become a session. */
+  lost(reason: RefusalReason): void {
+    this.count((counters) => counters.refused[reason]++)
+    this.left(false)
+  }
+
   /** Counts for the listener and for the core. */
   count(change: (counters: Counters) => void): void {
     change(this.counters)

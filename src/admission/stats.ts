@@ -1,10 +1,10 @@
 import type { TimeoutReason } from '../errors.ts'
 
 /** Why a connection was closed without being served. */
-export type RefusalReason = 'queue-full' | 'queue-timeout' | 'per-ip' | 'closing' | 'gone'
+export type RefusalReason = 'queue-full' | 'queue-timeout' | 'per-ip' | 'closing' | 'gone' | 'tls'
 
 /** What can end a session for taking too long. The other times are about a part of what a session does. */
-export type SessionTimeout = Exclude<TimeoutReason, 'transaction' | 'response-head' | 'queue'>
+export type SessionTimeout = Exclude<TimeoutReason, 'transaction' | 'response-head' | 'queue' | 'handshake'>
 
 /** How many values fell up to and including each bound; the last count is of those above all bounds. */
 export interface Histogram {
@@ -55,6 +55,7 @@ export class Counters {
     'per-ip': 0,
     closing: 0,
     gone: 0,
+    tls: 0,
   }
   readonly timedOut: Record<SessionTimeout, number> = {
     'first-byte': 0,

@@ -16,8 +16,15 @@ export interface ClientSessionEvents {
   close: [error: XpsError | undefined]
 }
 
-/** Makes the session of a connection that a listener has accepted. */
-export type Protocol = (client: Connection) => ClientSession
+/**
+ * Makes the session of a connection that a listener has accepted: at once, or when it has looked at the first bytes and knows
+ * which. Meanwhile the connection is a child of its listener.
+ */
+export interface Protocol {
+  (client: Connection): ClientSession | Promise<ClientSession>
+  /** What it can speak over TLS, best first (ALPN). */
+  readonly alpn?: readonly string[]
+}
 
 let lastNumber = 0
 const noOptions: PipeOptions = {}

@@ -1,5 +1,6 @@
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { connect as connectTls, type ConnectionOptions as NodeTlsOptions, type TLSSocket } from 'node:tls'
 import { plainAddress } from '../admission/plain-address.ts'
 import { defaultTimeouts, type Timeouts } from '../admission/timeouts.ts'
 import { type Alarm, type Clock, systemClock } from '../clock.ts'
@@ -15,6 +16,8 @@ import { type Address, formatAddress } from './address.ts'
 import { Dialing, type DialPlan, type DialTarget } from './dialing.ts'
 import { Living } from './living.ts'
 import { SocketSink, SocketSource } from './socket-ends.ts'
+import { TlsState } from './tls/tls-state.ts'
+import type { TlsDialler } from './tls/upstream-tls.ts'
 
 /** What happens to a {@link Connection}. */
 export interface ConnectionEvents {
@@ -48,6 +51,8 @@ export interface ConnectionOptions {
   entrance?: Entrance
   /** What the peer is called, if its socket cannot tell. */
   address?: string
+  /** What the handshake of its socket has come to, if that is encrypted. */
+  tls?: TlsState
   /**
    * How long `close()` waits for the peer's end after our own, in milliseconds; meanwhile what the peer sends is
    * thrown away. Without it the kernel would reset the connection, and the peer could lose our last bytes.
@@ -76,6 +81,11 @@ export const lingerBytes: number = 256 * 1024
 // Sockets that we dial can read into memory of ours; that it can be shared rests on how libuv reads on POSIX systems
 // (see slab.ts). On Windows a read is started with its buffer long before it ends.
 const sharesSlabs = process.platform !== 'win32'
+
+/** Whoever offers what to speak takes the socket over, and then it must be an ordinary one. */
+function readsIntoSlabs(plan: DialPlan): boolean {
+  return sharesSlabs && plan.alpn === undefined
+}
 
 let lastNumber = 0
 let lastOrder = 0
@@ -116,6 +126,9 @@ export class Connection extends Living<ConnectionEvents> {
   #order = 0
   #discarding = false
   #discarded = 0
+  #tls: TlsState | undefined
+  /** The socket is somebody else's to speak on. */
+  #taken = false
   #paused = true
   #peerEnded = false
   /** What was read and not taken; at most one read. */
@@ -137,6 +150,7 @@ export class Connection extends Living<ConnectionEvents> {
     this.since = clock.now()
     this.#lingerTimeout = durationOption('lingerTimeout', options.lingerTimeout, defaultLingerTimeout)
     this.#address = options.address
+    this.#tls = options.tls
     this.#source = new SocketSource(this)
     this.#sink = new SocketSink(this, socket)
     // The socket's own end is told later than anything else.
@@ -192,14 +206,26 @@ export class Connection extends Living<ConnectionEvents> {
     return (this.#socket as Partial<Socket> | undefined)?.remotePort
   }
 
-  /** Bytes that came from the peer. */
+  /** What the TLS handshake has come to; undefined in plain text, and before it. */
+  get tls(): TlsState | undefined {
+    return this.#tls
+  }
+
+  /** Whether it is encrypted. */
+  get secure(): boolean {
+    return this.#tls !== undefined
+  }
+
+  /** Bytes that came from the peer; decrypted ones, where it is encrypted. */
   get bytesIn(): number {
-    return this.#bytesIn
+    return this.#taken ? ((this.#socket as Partial<Socket> | undefined)?.bytesRead ?? this.#bytesIn) : this.#bytesIn
   }
 
   /** Bytes that were handed to the peer's socket. */
   get bytesOut(): number {
-    return this.#sink.bytes
+    return this.#taken
+      ? ((this.#socket as Partial<Socket> | undefined)?.bytesWritten ?? this.#sink.bytes)
+      : this.#sink.bytes
   }
 
   /** When bytes last came from the peer, by its clock; 0 if none ever did. May be up to a tenth of a second late. */
@@ -228,7 +254,40 @@ export class Connection extends Living<ConnectionEvents> {
     return owner !== undefined && 'client' in owner ? (owner as ConnectionOwner) : undefined
   }
 
+  /**
+   * Hands the socket to somebody who speaks on it by himself, as `node:http2` does; it is paused, and what was read of it
+   * already is in it again. The connection's source and sink are over without a word; it closes when the socket does, which is for the taker
+   * to bring about, or for `abort()`. Throws `XPS_CLOSED` if there is no socket, or a pipe has been put on it.
+   */
+  takeSocket(): Duplex {
+    const socket = this.#socket
+    if (socket === undefined || socket.destroyed || this.#taken || this.#dialing !== undefined) {
+      throw new XpsError('XPS_CLOSED', `${this.address}: there is no socket to take`)
+    }
+    if (this.#source.active || this.#sink.active) {
+      throw new XpsError('XPS_CLOSED', `${this.address}: its bytes are somebody's already`)
+    }
+    this.#taken = true
+    socket.removeAllListeners('data')
+    const rest = this.#rest
+    this.#rest = undefined
+    if (rest !== undefined) socket.unshift(rest)
+    return socket
+  }
+
+  /** Whoever took the socket says that bytes came from the peer. */
+  movedIn(): void {
+    this.#lastIn = this.time()
+    this.#order = ++lastOrder
+  }
+
+  /** Whoever took the socket says that bytes went to the peer. */
+  movedOut(): void {
+    this.#sink.lastTime = this.time()
+  }
+
   protected override onDrain(): void {
+    if (this.#taken) return
     const socket = this.#socket
     if (socket === undefined || this.#dialing !== undefined) {
       this.abort(new XpsError('XPS_CLOSED', `${this.address}: closed before it was connected`))
@@ -257,10 +316,11 @@ export class Connection extends Living<ConnectionEvents> {
   }
 
   /** @internal For {@link Dialing}: makes a socket for a target. */
-  attempt(target: DialTarget, noDelay: boolean): void {
-    const socket = typeof target === 'function' ? target() : this.#connectTo(target, noDelay)
+  attempt(target: DialTarget, plan: DialPlan): void {
+    if (plan.encryption !== undefined) return this.#attemptSecurely(target, plan, plan.encryption)
+    const socket = typeof target === 'function' ? target() : this.#connectTo(target, plan)
     this.#adoptSocket(socket)
-    if (typeof target === 'function' || !sharesSlabs) this.#listenForData(socket)
+    if (typeof target === 'function' || !readsIntoSlabs(plan)) this.#listenForData(socket)
     if ((socket as Partial<Socket>).connecting === true) socket.once('connect', () => this.#connected())
     else process.nextTick(() => this.#connected())
   }
@@ -277,16 +337,35 @@ export class Connection extends Living<ConnectionEvents> {
     this.giveUp()
   }
 
-  #connectTo(target: Address, noDelay: boolean): Socket {
-    const options = {
-      host: 'host' in target ? target.host : '',
-      port: 'port' in target ? target.port : 0,
+  #attemptSecurely(target: DialTarget, plan: DialPlan, tls: TlsDialler): void {
+    const host = typeof target !== 'function' && 'host' in target ? target.host : 'localhost'
+    const { options, key } = tls.options(host, plan.alpn)
+    const where = typeof target === 'function' ? { socket: target() } : this.#placeOf(target, plan)
+    const socket = connectTls({ ...where, ...options } as NodeTlsOptions)
+    socket.setNoDelay(plan.noDelay)
+    this.#adoptSocket(socket)
+    if (typeof target === 'function' || !readsIntoSlabs(plan)) this.#listenForData(socket)
+    socket.on('session', (session) => tls.remember(key, session))
+    socket.once('secureConnect', () => {
+      this.#tls = new TlsState(socket as TLSSocket)
+      this.#connected()
+    })
+  }
+
+  #connectTo(target: Address, plan: DialPlan): Socket {
+    return connect(this.#placeOf(target, plan) as TcpNetConnectOpts)
+  }
+
+  #placeOf(target: Address, plan: DialPlan): object {
+    return {
+      // One of the two must not be there at all.
+      ...target,
       allowHalfOpen: true,
-      noDelay,
-      onread: sharesSlabs ? { buffer: () => this.#point(), callback: (count: number) => this.#read(count) } : undefined,
+      noDelay: plan.noDelay,
+      onread: readsIntoSlabs(plan)
+        ? { buffer: () => this.#point(), callback: (count: number) => this.#read(count) }
+        : undefined,
     }
-    // `path` must not be there at all for a host and port.
-    return connect(('path' in target ? { ...options, path: target.path } : options) as TcpNetConnectOpts)
   }
 
   #listenForData(socket: Duplex): void {
@@ -351,7 +430,7 @@ export class Connection extends Living<ConnectionEvents> {
     const error = this.#failure ?? (cause === undefined ? undefined : this.#resetError(cause))
     this.#failure = error
     // A socket that was destroyed by one direction may still hold bytes of the other.
-    if (!this.#peerEnded && !this.#discarding) this.#salvage()
+    if (!this.#peerEnded && !this.#discarding && !this.#taken) this.#salvage()
     if (this.#rest === undefined) this.#endSource()
     this.#sink.close(error)
     this.finish(error)

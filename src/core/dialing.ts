@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { Alarm, Clock } from '../clock.ts'
 import { systemCode, XpsError } from '../errors.ts'
 import type { Address } from './address.ts'
+import type { TlsDialler } from './tls/upstream-tls.ts'
 
 /** One place to dial: an address, or a function that gives a socket of this process. */
 export type DialTarget = Address | (() => Duplex)
@@ -14,6 +15,10 @@ export interface DialPlan {
   /** For each attempt but the last, in milliseconds. */
   readonly attemptTimeout: number
   readonly noDelay: boolean
+  /** Encrypts; undefined for plain text. */
+  readonly encryption?: TlsDialler | undefined
+  /** What is offered to speak instead of what the upstream's options say (ALPN); who gives it takes the socket over. */
+  readonly alpn?: readonly string[] | undefined
 }
 
 /** What the connection does that is being dialled. */
@@ -22,7 +27,7 @@ export interface Dialler {
   readonly clock: Clock
   readonly since: number
   /** Makes a socket for the target. */
-  attempt(target: DialTarget, noDelay: boolean): void
+  attempt(target: DialTarget, plan: DialPlan): void
   /** Gives the attempt that is under way up; its close tells of it. */
   giveUp(): void
   /** The time is up for all of it. */
@@ -47,14 +52,14 @@ export class Dialing {
 
   /** Tries the next target; false if there is none. */
   attempt(): boolean {
-    const { targets, attemptTimeout, noDelay } = this.#plan
+    const { targets, attemptTimeout } = this.#plan
     this.#alarm?.cancel()
     this.#alarm = undefined
     const target = targets[this.#next++]
     if (target === undefined) return false
     const dialler = this.#dialler
     if (this.#next < targets.length) this.#alarm = dialler.clock.after(attemptTimeout, () => dialler.giveUp())
-    dialler.attempt(target, noDelay)
+    dialler.attempt(target, this.#plan)
     return true
   }
 
@@ -64,8 +69,10 @@ export class Dialing {
     if (this.attempt()) return undefined
     const { address } = this.#dialler
     const elapsed = this.#elapsed()
-    const message = `upstream ${address} cannot be reached (${systemCode(cause) ?? 'closed'}, ${elapsed} ms)`
-    return new XpsError('XPS_CONNECT', message, {
+    const secure = isTlsFailure(cause)
+    const what = secure ? 'is not trusted' : 'cannot be reached'
+    const message = `upstream ${address} ${what} (${systemCode(cause) ?? 'closed'}, ${elapsed} ms)`
+    return new XpsError(secure ? 'XPS_TLS' : 'XPS_CONNECT', message, {
       origin: 'upstream',
       retryable: true,
       address,
@@ -95,4 +102,12 @@ export class Dialing {
   #elapsed(): number {
     return Math.round(this.#dialler.clock.now() - this.#dialler.since)
   }
+}
+
+/** Whether the handshake failed, and not the way there: OpenSSL's codes, those of its checks, and Node's own. */
+function isTlsFailure(cause: unknown): boolean {
+  const code = systemCode(cause)
+  return (
+    code !== undefined && (/^ERR_(?:TLS|SSL|OSSL)_/.test(code) || /CERT|SIGNATURE|ISSUER|HOSTNAME_MISMATCH/.test(code))
+  )
 }

@@ -14,15 +14,20 @@ import type { RefusalReason, Stats } from '../admission/stats.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { isXpsError, systemCode, XpsError } from '../errors.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
+import { isPromiseLike } from '../lifetime/owned.ts'
 import { Wheel } from '../lifetime/wheel.ts'
 import { integerOption, invalidOption, knownOptions } from '../options.ts'
 import { type Address, formatAddress } from './address.ts'
+import { Arrival, type ArrivalHost } from './arrival.ts'
 import { ClientSession, type Protocol } from './client-session.ts'
 import { type CloseOptions, closeBy, followClosing } from './close-by.ts'
 import { Connection, type ConnectionOptions, type Entrance } from './connection.ts'
 import { evictIdle } from './evict.ts'
 import { Living } from './living.ts'
 import { log } from './log.ts'
+import type { ListenerTlsOptions } from './tls/listener-tls.ts'
+import { TlsAcceptor } from './tls/tls-acceptor.ts'
+import { TlsState } from './tls/tls-state.ts'
 
 /** Where to listen: a port (0 for a free one), on all addresses or on one, or the path of a Unix-domain socket. */
 export type ListenAddress = number | { port: number; host?: string } | { path: string }
@@ -31,6 +36,8 @@ export type ListenAddress = number | { port: number; host?: string } | { path: s
 export interface ListenerOptions extends RuleOptions {
   /** Makes the session of each connection. */
   protocol: Protocol
+  /** Encrypts the connections; see `docs/tls.md`. @default plain text */
+  tls?: ListenerTlsOptions
   /** How many connections the kernel keeps for us until we take them; the system may allow fewer. @default 511 */
   backlog?: number
   /** Whether small writes are sent at once (TCP_NODELAY). @default true */
@@ -78,6 +85,9 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   readonly #scope: ListenerScope
   readonly #server: Server
   readonly #door: Door<Socket>
+  readonly #tls: TlsAcceptor | undefined
+  /** What becomes of those whose handshake is under way. */
+  readonly #arrivals: ArrivalHost | undefined
   #own: RuleOptions
   /** The same for all, so that a connection costs no object of options. */
   #clientOptions: ConnectionOptions
@@ -105,6 +115,8 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
       pauseOnConnect: true,
       noDelay: options.noDelay ?? true,
     })
+    this.#tls = options.tls === undefined ? undefined : this.#makeTls(options.tls)
+    this.#arrivals = this.#tls === undefined ? undefined : this.#makeArrivals(this.#tls)
     this.#door = new Door<Socket>(this.#scope.admission, rules.limits, this.#own.maxConnections ?? 0, {
       serve: (socket) => this.#serve(socket),
       refused: (socket, reason) => this.#refused(reason, socket),
@@ -195,6 +207,7 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
           reject(new XpsError('XPS_CLOSED', `${this.#address}: closed before it listened`))
           return
         }
+        this.#tls?.open()
         if (debug.enabled) debug('listening on %s', this.#address)
         this.emit('open')
         resolve(this)
@@ -205,6 +218,14 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   /** Stops to listen and resolves when the last session has closed; after the deadline they are aborted. */
   override close(options: CloseOptions = {}): Promise<XpsError | undefined> {
     return closeBy(this, () => super.close(), options, this.#scope.admission.clock)
+  }
+
+  /**
+   * Reads the certificates again and uses them for new connections; those that there are go on. Throws
+   * `XPS_INVALID_OPTION`, and goes on with the ones that it has, if they cannot be used.
+   */
+  reloadCertificates(): void {
+    this.#tls?.reload()
   }
 
   protected override onDrain(): void {
@@ -281,23 +302,74 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   }
 
   #serve(socket: Socket): void {
-    const client = new Connection(socket, this.#clientOptions)
+    const arrivals = this.#arrivals
+    if (arrivals === undefined) return this.#begin(new Connection(socket, this.#clientOptions))
+    const arrival = new Arrival(socket, arrivals)
+    this.adopt(arrival)
+    arrival.begin()
+  }
+
+  #begin(client: Connection): void {
     // Its session will take it from us. If the protocol forgets to, it is not lost.
     this.adopt(client)
     try {
-      const session = this.#options.protocol(client)
-      if (!(session instanceof ClientSession))
-        throw invalidOption('protocol', session, 'a function that returns a session')
-      this.adopt(session)
-      session.open()
+      const made = this.#options.protocol(client)
+      if (!isPromiseLike(made)) return this.#open(made)
+      made.then(
+        (session) => {
+          try {
+            this.#open(session)
+          } catch (error) {
+            this.#protocolFailed(client, error)
+          }
+        },
+        (error: unknown) => {
+          // A client that left is no fault of the protocol's.
+          if (client.phase !== 'closed') this.#protocolFailed(client, error)
+        },
+      )
     } catch (error) {
-      this.fault(error)
-      // A session that failed while it was made has the client already, and nobody else has the session.
-      const owner = client.session
-      if (owner !== undefined) this.adopt(owner)
-      const failure = new XpsError('XPS_FAULT', 'the protocol failed', { cause: error })
-      if (owner !== undefined) owner.abort(failure)
-      client.abort(failure)
+      this.#protocolFailed(client, error)
+    }
+  }
+
+  #open(session: unknown): void {
+    if (!(session instanceof ClientSession)) {
+      throw invalidOption('protocol', session, 'a function that returns a session')
+    }
+    this.adopt(session)
+    session.open()
+  }
+
+  #protocolFailed(client: Connection, error: unknown): void {
+    this.fault(error)
+    // A session that failed while it was made has the client already, and nobody else has the session.
+    const owner = client.session
+    if (owner !== undefined) this.adopt(owner)
+    const failure = new XpsError('XPS_FAULT', 'the protocol failed', { cause: error })
+    if (owner !== undefined) owner.abort(failure)
+    client.abort(failure)
+  }
+
+  #makeTls(tls: ListenerTlsOptions): TlsAcceptor {
+    const { protocol } = this.#options
+    return new TlsAcceptor(tls, {
+      clock: this.#scope.admission.clock,
+      alpn: protocol.alpn,
+      fault: (error) => this.fault(error),
+    })
+  }
+
+  #makeArrivals(tls: TlsAcceptor): ArrivalHost {
+    return {
+      clock: this.#scope.admission.clock,
+      tls,
+      arrived: (socket) => this.#begin(new Connection(socket, { ...this.#clientOptions, tls: new TlsState(socket) })),
+      failed: (error, address) => {
+        if (debug.enabled) debug('%s: %s from %s', this.#address, error.message, address)
+        this.#door.lost('tls')
+        this.emit('refused', 'tls', address)
+      },
     }
   }
 
@@ -347,6 +419,7 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
 
   #stop(): void {
     this.#door.shut()
+    this.#tls?.close()
     if (this.#server.listening) this.#server.close()
   }
 
@@ -359,6 +432,7 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
 /** The names of the options, for checks of what is given. */
 export const listenerNames: readonly string[] = [
   'protocol',
+  'tls',
   'backlog',
   'noDelay',
   'lingerTimeout',

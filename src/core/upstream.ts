@@ -7,6 +7,7 @@ import { type Address, formatAddress, parseAddress } from './address.ts'
 import { Connection, defaultLingerTimeout } from './connection.ts'
 import type { DialTarget } from './dialing.ts'
 import { memorySockets } from './memory-socket.ts'
+import { TlsDialler, type UpstreamTlsOptions } from './tls/upstream-tls.ts'
 
 /**
  * One place to connect to: an address as text (`'127.0.0.1:3000'`, `'unix:/run/app.sock'`) or as an object, a server of
@@ -22,13 +23,20 @@ export interface UpstreamOptions {
   attemptTimeout?: number
   /** Whether small writes are sent at once (TCP_NODELAY). @default true */
   noDelay?: boolean
+  /** Encrypts. Text such as `'tls://db.test:5432'` asks for it as `true` does. @default plain text */
+  tls?: boolean | UpstreamTlsOptions
   /** See {@link ConnectionOptions}. @default 2000 */
   lingerTimeout?: number
   /** @default the machine's */
   clock?: Clock
 }
 
-const optionNames = ['connectTimeout', 'attemptTimeout', 'noDelay', 'lingerTimeout', 'clock']
+/** See {@link Upstream.connect}. */
+export interface ConnectDefaults extends Pick<UpstreamOptions, 'connectTimeout' | 'clock'> {
+  alpn?: readonly string[] | undefined
+}
+
+const optionNames = ['connectTimeout', 'attemptTimeout', 'noDelay', 'tls', 'lingerTimeout', 'clock']
 
 /**
  * Somewhere that connections are dialled to.
@@ -38,20 +46,31 @@ const optionNames = ['connectTimeout', 'attemptTimeout', 'noDelay', 'lingerTimeo
 export class Upstream {
   /** What it is called in errors and logs: its addresses. */
   readonly address: string
+  /** Whether connections to it are encrypted. */
+  readonly secure: boolean
   readonly #targets: readonly DialTarget[]
   readonly #options: UpstreamOptions
   readonly #connectTimeout: number | undefined
   readonly #attemptTimeout: number
   readonly #lingerTimeout: number
+  readonly #tls: TlsDialler | undefined
 
   constructor(target: UpstreamTarget | readonly UpstreamTarget[], options: UpstreamOptions = {}) {
     knownOptions('upstream options', options, optionNames)
     const targets = Array.isArray(target) ? (target as readonly UpstreamTarget[]) : [target as UpstreamTarget]
     if (targets.length === 0) throw invalidOption('upstream', target, 'at least one address')
-    this.#targets = targets.map(dialTarget)
+    const secure = targets.map((one) => typeof one === 'string' && one.startsWith('tls://'))
+    if (secure.some((one) => one !== secure[0])) {
+      throw invalidOption('upstream', targets.join(', '), 'encrypted at all of its addresses, or at none')
+    }
+    const tls = options.tls ?? secure[0] === true
+    if (secure[0] === true && tls === false) throw invalidOption('upstream.tls', false, 'true for tls://')
+    this.#tls = tls === false ? undefined : new TlsDialler(tls)
+    this.#targets = targets.map((one) => dialTarget(typeof one === 'string' ? one.replace(/^tls:\/\//, '') : one))
     this.address = this.#targets
       .map((one) => (typeof one === 'function' ? 'in-process' : formatAddress(one)))
       .join(', ')
+    this.secure = this.#tls !== undefined
     this.#options = options
     this.#connectTimeout =
       options.connectTimeout === undefined
@@ -63,9 +82,10 @@ export class Upstream {
 
   /**
    * Starts to connect. The connection is `opening` at first; how it went is told by its `open` or `close`.
-   * `defaults` are for what the upstream itself was given no option for.
+   * `defaults` are for what the upstream itself was given no option for; `alpn` is offered instead of what its options say,
+   * and whoever gives it takes the socket over when it is open, or reads on as from any connection.
    */
-  connect(defaults: Pick<UpstreamOptions, 'connectTimeout' | 'clock'> = {}): Connection {
+  connect(defaults: ConnectDefaults = {}): Connection {
     return Connection.dial({
       side: 'upstream',
       address: this.address,
@@ -74,6 +94,8 @@ export class Upstream {
       attemptTimeout: this.#attemptTimeout,
       lingerTimeout: this.#lingerTimeout,
       noDelay: this.#options.noDelay ?? true,
+      encryption: this.#tls,
+      alpn: defaults.alpn,
       clock: this.#options.clock ?? defaults.clock ?? systemClock,
     })
   }

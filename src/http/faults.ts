@@ -15,6 +15,7 @@ const statusOfCode: Partial<Record<ErrorCode, number>> = {
   XPS_EXPECTATION: 417,
   XPS_BAD_RESPONSE: 502,
   XPS_CONNECT: 502,
+  XPS_TLS: 502,
   XPS_RESET: 502,
   XPS_TRUNCATED: 502,
   XPS_BUSY: 503,

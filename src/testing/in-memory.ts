@@ -1,6 +1,8 @@
 import type { ClientSession } from '../core/client-session.ts'
 import { Connection, type ConnectionOptions } from '../core/connection.ts'
 import { memorySockets } from '../core/memory-socket.ts'
+import { isPromiseLike } from '../lifetime/owned.ts'
+import { invalidOption } from '../options.ts'
 import { TestPeer } from './test-peer.ts'
 
 /** Two connections of this process that are connected to each other: what one's sink is given, the other's source has. */
@@ -19,16 +21,18 @@ export interface InMemory<S extends ClientSession> {
 /**
  * Opens a session of a protocol as a listener would, but without a port: its client is in the test's hands.
  *
- * `port` is what the session's client seems to have come in on.
+ * `port` is what the session's client seems to have come in on. Throws `XPS_INVALID_OPTION` for a protocol that makes its session
+ * later: that needs a listener.
  */
 export function inMemory<S extends ClientSession>(
-  protocol: (client: Connection) => S,
+  protocol: (client: Connection) => S | Promise<S>,
   options: Omit<ConnectionOptions, 'entrance'> & { port?: number } = {},
 ): InMemory<S> {
   const { port = 0, ...rest } = options
   const [near, far] = memorySockets()
   const connection = new Connection(near, { ...rest, entrance: { port, address: `in-process:${port}` } })
   const session = protocol(connection)
+  if (isPromiseLike(session)) throw invalidOption('protocol', session, 'one that makes its session at once')
   session.open()
   return { client: new TestPeer(far), session, connection }
 }

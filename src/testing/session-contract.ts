@@ -8,7 +8,7 @@ import type { TestPeer } from './test-peer.ts'
 /** A kind of session, as the contract needs to know it. */
 export interface SessionKind {
   /** Makes a session; called once or more for each claim. */
-  protocol: (client: Connection) => ClientSession
+  protocol: (client: Connection) => ClientSession | Promise<ClientSession>
   /** Says something as a client of this kind would, and checks the answer; the session must stay open. */
   exchange: (client: TestPeer) => Promise<void>
   /** Ends the work of a client that has made an exchange. @default ends the client's direction */

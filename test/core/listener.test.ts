@@ -98,7 +98,8 @@ describe('A listener whose host code fails', () => {
           }
         })(),
     ],
-    ['is asynchronous', (async (client: Connection) => new Session(client)) as never],
+    ['rejects', (() => Promise.reject(new Error('later'))) as never],
+    ['resolves to nothing', (async () => undefined) as never],
     ['returns nothing', (() => undefined) as never],
   ])('serves the next ones although a protocol %s', async (_name, protocol) => {
     await using core = withCore({ maxConnections: 1 })

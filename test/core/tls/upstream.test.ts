@@ -1,0 +1,162 @@
+import type { Socket } from 'node:net'
+import { createServer, type Server, type TlsOptions } from 'node:tls'
+import { afterAll, describe, expect, it } from 'vitest'
+import { type Connection, Upstream, type UpstreamOptions, type UpstreamTlsOptions } from '../../../src/index.ts'
+import { memoryConnections } from '../../../src/testing/in-memory.ts'
+import { TestAuthority } from '../../support/certificates.ts'
+import { dial, TestServer, withCore } from '../../support/net.ts'
+
+const authority = new TestAuthority()
+const named = authority.issue('localhost')
+const numbered = authority.issue('127.0.0.1')
+const client = authority.issue('xps')
+afterAll(() => authority[Symbol.dispose]())
+const ca = authority.ca.pem.cert
+
+/** A TLS server of Node's that echoes, and says first what it knows of the client. */
+async function echoing(options: TlsOptions) {
+  const server: Server = createServer({ allowHalfOpen: true, ...options } as TlsOptions, (socket) => {
+    const { alpnProtocol, servername, authorized } = socket as typeof socket & { servername: string }
+    const reused = socket.isSessionReused()
+    socket.write(`${JSON.stringify({ alpn: alpnProtocol, servername, authorized, reused })}\n`)
+    socket.on('error', () => {})
+    socket.pipe(socket)
+  })
+  const sockets: Socket[] = []
+  server.on('connection', (socket) => sockets.push(socket))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+/** What a relay to it answers, and what the server said of the client. */
+async function relayed(upstream: string, options: UpstreamOptions): Promise<{ said: object; text: string }> {
+  await using core = withCore()
+  const listener = await core.listen({
+    port: 0,
+    host: '127.0.0.1',
+    route: { upstream: new Upstream(upstream, options) },
+  })
+  const peer = await dial(listener.port)
+  const said = JSON.parse(await peer.read('\n')) as object
+  void peer.write('hello '.repeat(100_000))
+  peer.end()
+  return { said, text: await peer.text() }
+}
+
+/** Resolves to the error that connecting ends with. */
+function failure(upstream: Upstream): Promise<Connection['error']> {
+  return upstream.connect().closed
+}
+
+describe('An upstream with TLS', () => {
+  it('is dialled by tls:// or an option, and its bytes are moved both ways', async () => {
+    await using server = await echoing(named.pem)
+    const tls = { ca }
+    for (const address of [`localhost:${server.port}`, `tls://localhost:${server.port}`]) {
+      const { said, text } = await relayed(address, { tls })
+      expect(text).toBe('hello '.repeat(100_000))
+      expect(said).toMatchObject({ servername: 'localhost', alpn: false, authorized: false })
+    }
+  })
+
+  it('by its number has a certificate for that number, and no name is asked for', async () => {
+    await using server = await echoing(numbered.pem)
+    const { said } = await relayed(`127.0.0.1:${server.port}`, { tls: { ca } })
+    expect(said).toMatchObject({ servername: false })
+  })
+
+  it.each<[string, UpstreamTlsOptions, string]>([
+    ['an authority that nobody knows', {}, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
+    ['another name', { ca, servername: 'other.test' }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
+  ])('is not trusted with %s, unless it need not be', async (_, tls, code) => {
+    await using server = await echoing(named.pem)
+    const error = await failure(new Upstream(`localhost:${server.port}`, { tls }))
+    expect(error).toMatchObject({ code: 'XPS_TLS', origin: 'upstream', retryable: true })
+    expect(error?.message).toContain(code)
+    expect((await relayed(`localhost:${server.port}`, { tls: { ...tls, verify: false } })).text).toHaveLength(600_000)
+  })
+
+  it('that speaks no TLS is told as that', async () => {
+    await using plain = await TestServer.start((peer) => void peer.write('220 hello\r\n'))
+    const error = await failure(new Upstream(`localhost:${plain.port}`, { tls: { ca } }))
+    expect(error).toMatchObject({ code: 'XPS_TLS', origin: 'upstream' })
+  })
+
+  it('gets our certificate if it asks for one', async () => {
+    await using server = await echoing({ ...named.pem, ca, requestCert: true, rejectUnauthorized: true })
+    const { said } = await relayed(`localhost:${server.port}`, { tls: { ca, ...client.pem } })
+    expect(said).toMatchObject({ authorized: true })
+  })
+
+  it('is offered protocols, and what it chose is known', async () => {
+    await using server = await echoing({ ...named.pem, ALPNProtocols: ['b', 'a'] })
+    const { said } = await relayed(`localhost:${server.port}`, { tls: { ca, alpn: ['a', 'b'] } })
+    expect(said).toMatchObject({ alpn: 'b' })
+    const connection = new Upstream(`localhost:${server.port}`, { tls: { ca } }).connect({ alpn: ['a'] })
+    await new Promise<void>((resolve) => connection.on('open', resolve))
+    expect(connection.tls).toMatchObject({ alpn: 'a', authorized: true, version: 'TLSv1.3' })
+    const socket = connection.takeSocket()
+    socket.resume()
+    expect(String(await new Promise((resolve) => socket.once('data', resolve)))).toContain('"alpn":"a"')
+    connection.abort()
+    await connection.closed
+  })
+
+  it('is dialled again with the session of the time before', async () => {
+    await using server = await echoing(named.pem)
+    await using core = withCore()
+    const route = { upstream: new Upstream(`localhost:${server.port}`, { tls: { ca } }) }
+    const listener = await core.listen({ port: 0, host: '127.0.0.1', route })
+    const reused: boolean[] = []
+    for (let round = 0; round < 3; round++) {
+      const peer = await dial(listener.port)
+      reused.push((JSON.parse(await peer.read('\n')) as { reused: boolean }).reused)
+      peer.end()
+      await peer.over()
+    }
+    expect(reused).toEqual([false, true, true])
+  })
+
+  it('can be a server of this process', async () => {
+    const server = createServer({ ...named.pem }, (socket) => socket.end('in here'))
+    await using core = withCore()
+    const route = { upstream: new Upstream(server, { tls: { ca } }) }
+    const listener = await core.listen({ port: 0, host: '127.0.0.1', route })
+    const peer = await dial(listener.port)
+    expect(await peer.text()).toBe('in here')
+    peer.end()
+  })
+
+  it.each<[UpstreamOptions['tls'], RegExp]>([
+    [{ cert: client.pem.cert }, /upstream.tls must be without cert and key, or with both/],
+    [{ servername: '127.0.0.1' }, /upstream.tls.servername must be the name of a host/],
+    [{ verify: 'no' as never }, /upstream.tls.verify/],
+    [{ rejectUnauthorized: false } as never, /upstream.tls must be made of/],
+    [{ ca: '/nowhere.pem' }, /upstream.tls.ca must be a file that can be read/],
+  ])('that cannot be is refused at once (%#)', (tls, message) => {
+    expect(() => new Upstream('localhost:1', { tls: tls as UpstreamTlsOptions })).toThrow(message)
+  })
+
+  it('is encrypted at all of its addresses, or at none', () => {
+    expect(() => new Upstream(['tls://a.test:1', 'b.test:1'])).toThrow(/encrypted at all/)
+    expect(() => new Upstream('tls://a.test:1', { tls: false })).toThrow(/upstream.tls must be true for tls:/)
+    expect(new Upstream('tls://a.test:1')).toMatchObject({ secure: true, address: 'a.test:1' })
+  })
+})
+
+describe('A socket that is taken over', () => {
+  it('has what was read already, and closes its connection when it closes', async () => {
+    const [near, far] = memoryConnections()
+    expect(() => near.takeSocket().write('x')).not.toThrow()
+    expect(() => near.takeSocket()).toThrow(/there is no socket to take/)
+    far.abort()
+    await near.closed
+  })
+})
