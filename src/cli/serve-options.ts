@@ -12,6 +12,8 @@ export interface Wanted {
   /** What the listener does with what comes in: one of the two. */
   route?: Route
   protocol?: Protocol
+  /** It is encrypted. */
+  secure?: boolean
   /** A folder that must be there. */
   folder?: string
   /** What to print: `*:8001 → 127.0.0.1:3000`. */
@@ -21,6 +23,8 @@ export interface Wanted {
 /** What `xps serve` was asked to do. */
 export interface ServeOptions {
   wanted: Wanted[]
+  /** The files of the certificate for those that are encrypted; without it one is made for development. */
+  certificate?: { cert: string; key: string }
   deadline: number
 }
 
@@ -46,27 +50,39 @@ export function parseServeOptions(args: string[]): ServeOptions {
     const { where, target } = split('--file', text)
     wanted.push({ where, route: { file: target, root }, text: `${show(where)} → file ${target}` })
   }
-  for (const text of values.http ?? []) {
-    const { where, target } = split('--http', text, '8003=http://127.0.0.1:3000 or 8003=./public')
-    wanted.push({ where, ...serveHttp(target, values, connectTimeout), text: `${show(where)} → ${target}` })
+  for (const option of ['http', 'https'] as const) {
+    for (const text of values[option] ?? []) {
+      const { where, target } = split(`--${option}`, text, '8003=http://127.0.0.1:3000 or 8003=./public')
+      const served = serveHttp(`--${option}`, target, values, connectTimeout)
+      const secure = option === 'https' ? { secure: true } : {}
+      wanted.push({ where, ...served, ...secure, text: `${show(where)} → ${target}` })
+    }
   }
   const folders = wanted.some((one) => one.folder !== undefined)
   if (!folders && (values.listing !== undefined || values.fallback !== undefined)) {
-    throw new UsageError('--listing and --fallback are for folders: give --http LISTEN=DIR')
+    throw new UsageError('--listing and --fallback are for folders: give --http or --https LISTEN=DIR')
   }
-  if (wanted.length === 0) throw new UsageError('nothing to serve: give --http, --upstream or --file')
+  if (wanted.length === 0) throw new UsageError('nothing to serve: give --http, --https, --upstream or --file')
   refuseTwice(wanted)
-  return { wanted, deadline: milliseconds('--deadline', values.deadline) ?? 10_000 }
+  return { wanted, ...certificateOf(values, wanted), deadline: milliseconds('--deadline', values.deadline) ?? 10_000 }
+}
+
+function certificateOf({ cert, key }: ReturnType<typeof parse>, wanted: Wanted[]): Pick<ServeOptions, 'certificate'> {
+  if (cert === undefined && key === undefined) return {}
+  if (cert === undefined || key === undefined) throw new UsageError('--cert and --key are given both, or none of them')
+  if (!wanted.some(({ secure }) => secure)) throw new UsageError('--cert and --key are for --https LISTEN=TARGET')
+  return { certificate: { cert, key } }
 }
 
 /** A reverse proxy for a URL, or a static site for a folder. */
 function serveHttp(
+  option: string,
   target: string,
   values: ReturnType<typeof parse>,
   connectTimeout: number | undefined,
 ): { protocol: Protocol; folder?: string } {
   const log = values['access-log'] === true ? { log: printEntry } : {}
-  const url = /^[a-z][a-z+.-]*:\/\//i.test(target) ? usageUrl(target) : undefined
+  const url = /^[a-z][a-z+.-]*:\/\//i.test(target) ? usageUrl(option, target) : undefined
   const { listing, fallback } = values
   const route: HttpRoute =
     url !== undefined
@@ -84,10 +100,10 @@ function serveHttp(
   return url === undefined ? { protocol, folder: target } : { protocol }
 }
 
-function usageUrl(text: string): URL {
+function usageUrl(option: string, text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url?.protocol !== 'http:' || url.search !== '' || url.hash !== '' || url.username !== '') {
-    throw new UsageError(`--http must lead to http://HOST[:PORT][/PATH] or a folder, got '${text}'`)
+    throw new UsageError(`${option} must lead to http://HOST[:PORT][/PATH] or a folder, got '${text}'`)
   }
   return url
 }
@@ -110,6 +126,9 @@ function parse(args: string[]) {
         upstream: { type: 'string', multiple: true },
         file: { type: 'string', multiple: true },
         http: { type: 'string', multiple: true },
+        https: { type: 'string', multiple: true },
+        cert: { type: 'string' },
+        key: { type: 'string' },
         listing: { type: 'boolean' },
         fallback: { type: 'string' },
         'access-log': { type: 'boolean' },

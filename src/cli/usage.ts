@@ -9,13 +9,15 @@ Usage
   xps --help               this page
   xps --version            the version
 
-Options of serve, each of the first three as often as you like
+Options of serve, each of the first five as often as you like
   --http LISTEN=URL          forward HTTP requests that come in on LISTEN to URL
   --http LISTEN=DIR          serve the files of the folder DIR over HTTP
+  --https LISTEN=URL or DIR  the same, encrypted
   --upstream LISTEN=TARGET   relay what comes in on LISTEN to TARGET
   --file LISTEN=PATH         send the file PATH to whoever connects to LISTEN
   --listing                  show what is in a folder that has no index.html
   --fallback FILE            the file for paths that lead to nothing, for apps with routes of their own
+  --cert FILE, --key FILE    the certificate of --https and its key (default: a self-signed one is made)
   --access-log               print a line for each HTTP request
   --root DIR                 the folder that files must lie in (default: the current one)
   --connect-timeout MS       how long an upstream may take to answer (default: 3000)
@@ -27,6 +29,7 @@ Options of serve, each of the first three as often as you like
 
 Examples
   xps serve --http 8003=http://127.0.0.1:3000 --http 8004=./public
+  xps serve --https 8443=http://127.0.0.1:3000 --cert app.pem --key app.key
   xps serve --upstream 8001=127.0.0.1:3000
   xps serve --upstream 8001=127.0.0.1:3000 --file 8002=public/sample.txt
   xps serve --upstream 127.0.0.1:5433=unix:/run/postgresql/.s.PGSQL.5432

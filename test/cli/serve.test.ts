@@ -99,7 +99,7 @@ describe('xps serve', () => {
   })
 
   it.each<[string, string[], string]>([
-    ['nothing to serve', ['serve'], 'nothing to serve: give --http, --upstream or --file'],
+    ['nothing to serve', ['serve'], 'nothing to serve: give --http, --https, --upstream or --file'],
     ['an unknown option', ['serve', '--upstreem', '1=a:1'], "Unknown option '--upstreem'"],
     ['an unknown command', ['sevre'], "unknown command 'sevre'"],
     [

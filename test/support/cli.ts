@@ -11,8 +11,12 @@ export class Cli {
   readonly exited: Promise<number | null>
   #changed: (() => void)[] = []
 
-  constructor(args: readonly string[], cwd?: string) {
-    this.process = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'], cwd })
+  constructor(args: readonly string[], cwd?: string, env: Record<string, string> = {}) {
+    this.process = spawn(process.execPath, [bin, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd,
+      env: { ...process.env, ...env },
+    })
     this.process.stdout?.on('data', (chunk) => {
       this.stdout += chunk
       this.#wake()
