@@ -4,6 +4,7 @@ import { Pipe } from '../pipe/pipe.ts'
 import type { PipeSource } from '../pipe/source.ts'
 import type { ReadyHead, ResponseSink } from './client-stream.ts'
 import type { Fields } from './fields.ts'
+import { ForwardedRequest } from './forwarded-request.ts'
 import type { ForwardedClient } from './forwarding/forwarded-client.ts'
 import type { Answered, Forwarding } from './forwarding/forwarding.ts'
 import type { RequestHead, ResponseHead } from './messages.ts'
@@ -30,6 +31,7 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
   readonly #transaction: Transaction
   readonly #group: UpstreamGroup
   readonly #forwarding: Forwarding
+  readonly http1 = false
   #origin: Origin
   /** Origins that could not be connected to, in this transaction. */
   #tried: Origin[] | undefined
@@ -138,8 +140,8 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
     const { stages, changing } = transaction.requestStages
     const bytes = stages.length === 0 ? stream.requestBytes : undefined
     const length = changing && stream.requestLength !== 0 ? -1 : stream.requestLength
-    const text = this.#requestText(length)
-    const sink = session.send(this, { text, length, body: bytes }, batch)
+    const request = new ForwardedRequest(this.#forwarding, this, length, bytes, undefined)
+    const sink = session.send(this, request, batch)
     if (sink === undefined) return
     this.#bodyGone = true
     sink.trailersOf = () => this.#requestTrailers()
@@ -149,20 +151,6 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
         this.#requestPipe = undefined
       },
     })
-  }
-
-  /** Start line, fields, framing and the empty line. */
-  #requestText(length: number): string {
-    const { request } = this
-    const forwarding = this.#forwarding
-    const target = forwarding.target(request, this.prefix)
-    const block = forwarding.requestBlock(request, this.client, this.upstreamHost)
-    let framing = ''
-    if (length > 0) framing = `Content-Length: ${length}\r\n`
-    else if (length < 0) framing = 'Transfer-Encoding: chunked\r\n'
-    // Somebody who said that there is nothing has it said on: POST without a length is refused by some.
-    else if (request.headers.has('content-length')) framing = 'Content-Length: 0\r\n'
-    return `${request.method} ${target} HTTP/1.1\r\n${block}${framing}\r\n`
   }
 
   #requestTrailers(): Fields | undefined {
@@ -204,6 +192,9 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
   trailed(trailers: Fields): void {
     this.#trailers = trailers
   }
+
+  /** Nobody asks a connection to switch yet. */
+  switched(): void {}
 
   failed(error: XpsError, seen: boolean): void {
     this.#session = undefined

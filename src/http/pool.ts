@@ -63,6 +63,8 @@ export function poolRules(given: PoolOptions): Required<PoolOptions> {
 export interface Waiter {
   /** The request may be sent behind others that are not answered yet. */
   readonly pipelined: boolean
+  /** The connection is to be switched to something else: it must speak HTTP/1.1, and is not shared or used again. */
+  readonly http1: boolean
   /** Here is a connection: use it now. */
   given(session: UpstreamSession): void
   /** There is none, and why. */

@@ -5,17 +5,27 @@ import type { PipeSink } from '../pipe/sink.ts'
 import type { PipeSource } from '../pipe/source.ts'
 import type { Fields } from './fields.ts'
 import type { ResponseHead } from './messages.ts'
+import type { Tunnel } from './tunnel.ts'
 
 // What stands between a transaction and whatever version of HTTP its upstream speaks.
 
-/** A request, as it is put on a connection. */
+/** A request, as it is put on a connection: what depends on the version of HTTP is made when it is asked for. */
 export interface UpstreamRequest {
-  /** Start line, fields and the empty line. */
-  readonly text: string
-  /** Bytes of the body, 0 for none, less for one that is sent in chunks. */
+  /** Bytes of the body, 0 for none, less if nobody knows. */
   readonly length: number
   /** The body, if it is at hand. */
   readonly body: Uint8Array | undefined
+  /** What the connection is to be switched to (`websocket`; `connect` for CONNECT); undefined for nothing. */
+  readonly upgrade: string | undefined
+  /** As HTTP/1.1 has it: start line, fields, framing and the empty line. */
+  text(): string
+  readonly method: string
+  /** Path and query, `*`, or host and port for CONNECT. */
+  target(): string
+  /** What HTTP/2 has in `:authority`, and HTTP/1 in `Host`. */
+  readonly authority: string
+  /** The fields as a list, without `Host` and without what frames the body. */
+  fields(): Fields
 }
 
 /** Where the body of a request goes. */
@@ -37,6 +47,11 @@ export interface UpstreamExchange {
   responded(head: ResponseHead, length: number, body: Uint8Array | PipeSource): void
   /** What followed the body; told before the body's source ends. */
   trailed(trailers: Fields): void
+  /**
+   * In place of a response: the connection has switched to what was asked for (101, or 2xx to CONNECT). The tunnel is
+   * the asker's from now on, and the connection closes with it.
+   */
+  switched(head: ResponseHead, tunnel: Tunnel): void
   /** There will be no response. `seen` says that some of one has come. */
   failed(error: XpsError, seen: boolean): void
   /** The connection has no more to do with it. Told once and last. */

@@ -133,6 +133,13 @@ export class Forwarding {
     return host === '' ? upstreamHost : host
   }
 
+  /** The same, or throws `XPS_INVALID_HEADER` if it cannot be sent. */
+  checkedHost(request: RequestHead, upstreamHost: string): string {
+    const host = this.hostFor(request, upstreamHost)
+    checkField('host', host)
+    return host
+  }
+
   /**
    * The header fields for an upstream as HTTP/1 writes them, each with its CRLF: without a start line, framing and the
    * empty line at the end. `drop` has bits of more known fields to leave out.
@@ -145,7 +152,7 @@ export class Forwarding {
     let block = ''
     if (this.#host !== 'keep' || (present & hostBit) === 0) {
       bits |= hostBit
-      block = `Host: ${this.#checkedHost(request, upstreamHost)}\r\n`
+      block = `Host: ${this.checkedHost(request, upstreamHost)}\r\n`
     }
     block += headers.serialize(bits, names) + this.#provenance.written(request, client, present).text
     if ((present & teBit) !== 0 && this.#passesTrailers(request)) block += 'TE: trailers\r\nConnection: TE\r\n'
@@ -232,12 +239,6 @@ export class Forwarding {
     // RFC 9113, 8.2.3: HTTP/2 may cut it into crumbs, which nobody else can put together.
     if (names.has('cookie')) pairs.push('Cookie', headers.getAll('cookie').join('; '))
     return pairs
-  }
-
-  #checkedHost(request: RequestHead, upstreamHost: string): string {
-    const host = this.hostFor(request, upstreamHost)
-    checkField('host', host)
-    return host
   }
 
   /** HTTP/1.0 has no trailers (and no TE). */

@@ -108,12 +108,12 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     const { length, body } = request
     if (batch) {
       if (this.#batch === '') setImmediate(flushBatch, this)
-      this.#batch += request.text
+      this.#batch += request.text()
       return undefined
     }
     if (this.#batch !== '') this.flushBatch()
     const output = this.#output
-    output.text(request.text)
+    output.text(request.text())
     if (length === 0 || body !== undefined) {
       if (body !== undefined) output.copy(body)
       output.flush()
@@ -396,6 +396,8 @@ class Forgotten implements UpstreamExchange {
   }
 
   trailed(): void {}
+
+  switched(): void {}
 
   failed(): void {}
 
