@@ -1,21 +1,16 @@
 import type { Deadlines } from '../../admission/deadlines.ts'
-import { ClientSession, type ClientSessionEvents } from '../../core/client-session.ts'
 import type { Connection } from '../../core/connection.ts'
-import { asXpsError, type TimeoutReason, XpsError } from '../../errors.ts'
+import { asXpsError, XpsError } from '../../errors.ts'
 import type { Lifetime } from '../../lifetime/lifetime.ts'
-import type { PipeAccount } from '../../pipe/pipe.ts'
 import { PipeSource } from '../../pipe/source.ts'
+import { ClientHttpSession, ofTransactions } from '../client-http-session.ts'
 import type { ClientStream, ReadyHead, ResponseSink } from '../client-stream.ts'
 import { Fields } from '../fields.ts'
-import { ForwardedClient } from '../forwarding/forwarded-client.ts'
 import { dropNominated } from '../forwarding/hop-by-hop.ts'
-import { HookScope, type Hooks, runHooks } from '../hooks.ts'
 import { type Answer, type RequestHead, ResponseHead } from '../messages.ts'
 import { OwnHead } from '../ready-head.ts'
 import type { HttpScope } from '../scope.ts'
-import type { HttpSession } from '../session.ts'
-import { type Slot, Slots } from '../slots.ts'
-import { Transaction } from '../transaction.ts'
+import type { Transaction } from '../transaction.ts'
 import { wholeBody } from './body-reader.ts'
 import { BodySink } from './body-sink.ts'
 import { GoneProbe } from './gone-probe.ts'
@@ -49,17 +44,10 @@ const halfCloseWithin = 1_000
  * What follows a request is kept until its transaction has closed. A client that ends its direction has half-closed, and
  * waits for its answer, or it has gone: before an answer has begun it is asked ({@link GoneProbe}).
  */
-export class Http1Session extends ClientSession<ClientSessionEvents> implements HttpSession, ClientStream {
-  readonly hooks: HookScope = new HookScope()
-  readonly port: number
-  readonly secure: boolean = false
-  readonly #scope: HttpScope
+export class Http1Session extends ClientHttpSession implements ClientStream {
   readonly #reader: RequestReader
   readonly #input: Input
   readonly #output: Output
-  #slots: Slots | undefined
-  #forwarded: ForwardedClient | undefined
-  #count = 0
   #active: Transaction | undefined
   /** Since when a head is awaited or being read, by the clock; and whether any of it has come. */
   #waitingSince: number
@@ -72,9 +60,6 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
   #ahead: Buffer | undefined
   /** The last byte for the client has been written. */
   #finishing = false
-  #aborted = false
-  /** Ends the wait for the hooks of its close. */
-  #letGo: (() => void) | undefined
   /** Why it comes to an end, where that is not as it should be. */
   #ending: XpsError | undefined
   #probe: GoneProbe | undefined
@@ -95,61 +80,11 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
   #responded = false
 
   constructor(client: Connection, scope: HttpScope) {
-    super(client)
-    this.#scope = scope
-    this.port = client.entrance?.port ?? 0
+    super(client, scope)
     this.#reader = new RequestReader(scope.limits)
     this.#input = new Input(this)
     this.#output = new Output(this)
     this.#waitingSince = client.since
-  }
-
-  // What hooks and transactions see of it.
-
-  get transactions(): number {
-    return this.#count
-  }
-
-  get remoteAddress(): string | undefined {
-    return this.client.remoteAddress
-  }
-
-  get clock(): Connection['clock'] {
-    return this.client.clock
-  }
-
-  get forwardedClient(): ForwardedClient {
-    this.#forwarded ??= new ForwardedClient({
-      address: this.client.remoteAddress,
-      port: this.client.remotePort,
-      secure: this.secure,
-    })
-    return this.#forwarded
-  }
-
-  get connectTimeout(): number {
-    return this.timeouts.connectTimeout
-  }
-
-  get account(): PipeAccount | undefined {
-    return this.client.account
-  }
-
-  hook(hooks: Hooks): void {
-    this.hooks.add(hooks)
-  }
-
-  get<T>(slot: Slot<T>): T | undefined {
-    return this.#slots?.get(slot)
-  }
-
-  set<T>(slot: Slot<T>, value: T): void {
-    this.#slots ??= new Slots()
-    this.#slots.set(slot, value)
-  }
-
-  time(): number {
-    return this.client.time()
   }
 
   /** No transaction is under way, and no head. */
@@ -161,28 +96,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
     return Math.max(super.lastActive, this.#active?.lastActive ?? 0)
   }
 
-  protected override onOpen(): void | Promise<void> {
-    this.#scope.join(this)
-    this.own(() => this.#closeHooks())
-    const held = runHooks('sessionStart', this.#scope.hooks, this.hooks, undefined, this)
-    if (held === undefined) this.#listen()
-    else return held.then(() => this.#listen())
-  }
-
-  /** Waits for what holds the session's close, but not when it is to end now. */
-  #closeHooks(): Promise<void> | undefined {
-    this.#scope.leave()
-    const held = runHooks('sessionClose', this.#scope.hooks, this.hooks, undefined, this)
-    if (held === undefined) return undefined
-    return new Promise((resolve) => {
-      this.#letGo = resolve
-      if (this.#aborted) resolve()
-      held.catch((error: unknown) => this.fault(error)).finally(resolve)
-    })
-  }
-
-  #listen(): void {
-    if (this.phase === 'closed') return
+  protected override listen(): void {
     this.pipe(this.#output, this.client.sink, { limit: outputLimit, onClose: (error) => this.#outputOver(error) })
     this.pipe(this.client.source, this.#input)
   }
@@ -272,17 +186,15 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
     if (length > 0 && length <= wholeBody && end + length <= chunk.length) {
       after = end + length
       this.#bytes = chunk.subarray(end, after)
-    } else if (length !== 0) this.#body = new RequestBody(this, length, this.#scope.limits)
+    } else if (length !== 0) this.#body = new RequestBody(this, length, this.scope.limits)
     if (this.#body === undefined) this.#requestEnded = this.time()
     this.#begin()
     return after
   }
 
   #begin(): void {
-    this.#scope.begin()
-    const transaction = new Transaction(this.#scope, this, this, ++this.#count)
+    const transaction = this.begin(this)
     this.#active = transaction
-    this.adopt(transaction)
     transaction.start()
     // Somebody waits, and may still want the body when this memory holds something else.
     if (this.#bytes !== undefined) this.#bytes = this.#active === transaction ? Buffer.from(this.#bytes) : undefined
@@ -312,20 +224,14 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
 
   /** Answers what is no transaction. */
   #tell(error: XpsError): void {
-    const answer = this.#scope.faultAnswer(error, (failure) => this.fault(failure))
-    const body = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body
-    const bytes = body instanceof Uint8Array ? body : new Uint8Array(0)
-    this.respond(
-      new OwnHead(new ResponseHead(answer.status, '', '1.1', new Fields(answer.headers))),
-      bytes.length,
-      bytes,
-    )
-    this.#endOutput()
-    try {
-      this.#scope.refused(this, error, answer.status)
-    } catch (failure) {
-      this.fault(failure)
-    }
+    this.refusal(error, (answer, body) => {
+      this.respond(
+        new OwnHead(new ResponseHead(answer.status, '', '1.1', new Fields(answer.headers))),
+        body.length,
+        body,
+      )
+      this.#endOutput()
+    })
   }
 
   /** @internal */
@@ -377,7 +283,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
   /** It ended its direction and waits for an answer, or it has gone. */
   #askWhetherGone(): void {
     const gone = (): void => this.#leave(new XpsError('XPS_RESET', 'the client has gone', { origin: 'client' }))
-    if (!this.#scope.halfOpen) return gone()
+    if (!this.scope.halfOpen) return gone()
     if (this.#sink !== undefined) {
       if (this.time() - this.#requestEnded > halfCloseWithin) gone()
       return
@@ -489,9 +395,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
 
   /** Whether another request may come, which has to be decided when the head is sent. */
   #decideKeepAlive(): void {
-    const { maxRequestsPerSession } = this.#scope
-    if (maxRequestsPerSession > 0 && this.#count >= maxRequestsPerSession) this.#keepAlive = false
-    else if (this.phase === 'draining' || this.client.entrance?.draining === true) this.#keepAlive = false
+    if (this.lastRequest) this.#keepAlive = false
     else if (this.#body === undefined || this.#body.complete) return
     // Told neither to send the body nor not to, a client may do either, and what comes next could be both.
     else if (this.#expectsContinue) this.#keepAlive = false
@@ -555,11 +459,7 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
         if (this.#body.wanted) this.#body.abort()
       }
       this.#waitingSince = this.time()
-      try {
-        this.#scope.counted(child as Transaction)
-      } catch (error) {
-        this.fault(error)
-      }
+      this.counted(child as Transaction)
       if (!this.#taking) this.#afterResponse()
     }
     super.onChildClosed(child)
@@ -592,10 +492,8 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
   // Time.
 
   protected override deadlines(deadlines: Deadlines): void {
-    const { timeouts: common } = this
-    const { timeouts } = this.#scope
-    const { client } = this
-    deadlines.offer(client.since, common.maxSessionAge, 'session-age')
+    const { client, timeouts: common } = this
+    const { timeouts } = this.scope
     const active = this.#active
     if (active !== undefined) {
       active.deadlines(deadlines)
@@ -605,11 +503,9 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
     } else if (this.#finishing) {
       // The client takes what is left, or does not: see below.
     } else if (this.#started) deadlines.offer(this.#waitingSince, timeouts.headTimeout, 'request-head')
-    else if (this.#count === 0) deadlines.offer(client.since, common.firstByteTimeout, 'first-byte')
+    else if (this.transactions === 0) deadlines.offer(client.since, common.firstByteTimeout, 'first-byte')
     else deadlines.offer(this.#waitingSince, timeouts.keepAliveTimeout, 'keep-alive')
-    if (client.stalled) deadlines.offer(client.lastOut, common.clientIdleTimeout, 'client-idle')
-    for (const timeout of this.#scope.looks) deadlines.mayBegin(timeout)
-    deadlines.mayBegin(common.clientIdleTimeout)
+    super.deadlines(deadlines)
   }
 
   protected override timedOut(error: XpsError): void {
@@ -633,18 +529,8 @@ export class Http1Session extends ClientSession<ClientSessionEvents> implements 
 
   protected override onAbort(error: XpsError): void {
     this.#probe?.cancel()
-    this.#aborted = true
-    this.#letGo?.()
     super.onAbort(error)
   }
 }
 
-/** What a transaction answers for, and not the session. */
-const ofTransactions: ReadonlySet<TimeoutReason> = new Set([
-  'request-body',
-  'response-head',
-  'upstream-idle',
-  'queue',
-  'transaction',
-])
 const noRequest = {} as RequestHead
