@@ -8,7 +8,7 @@ export type { Histogram, RefusalReason, SessionTimeout, Stats } from './admissio
 export { defaultTimeouts, type TimeoutOptions, type Timeouts } from './admission/timeouts.ts'
 export { type Alarm, type Clock, systemClock } from './clock.ts'
 export { type Address, formatAddress, parseAddress } from './core/address.ts'
-export { ClientSession, type ClientSessionEvents, type Protocol } from './core/client-session.ts'
+export { ClientSession, type ClientSessionEvents, type ListenPlace, type Protocol } from './core/client-session.ts'
 export type { CloseOptions } from './core/close-by.ts'
 export {
   Connection,

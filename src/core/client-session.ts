@@ -24,7 +24,15 @@ export interface Protocol {
   (client: Connection): ClientSession | Promise<ClientSession>
   /** What it can speak over TLS, best first (ALPN). */
   readonly alpn?: readonly string[]
+  /**
+   * Looks at where a listener of this protocol is to listen, before it does, and returns where it shall: a port without
+   * a host may get one. Throws if it must not listen there.
+   */
+  listensOn?(where: ListenPlace): ListenPlace
 }
+
+/** Where to listen: a port (0 for a free one), on all addresses or on one, or the path of a Unix-domain socket. */
+export type ListenPlace = { port: number; host?: string } | { path: string }
 
 let lastNumber = 0
 const noOptions: PipeOptions = {}

@@ -19,7 +19,7 @@ import { Wheel } from '../lifetime/wheel.ts'
 import { integerOption, invalidOption, knownOptions } from '../options.ts'
 import { type Address, formatAddress } from './address.ts'
 import { Arrival, type ArrivalHost } from './arrival.ts'
-import { ClientSession, type Protocol } from './client-session.ts'
+import { ClientSession, type ListenPlace, type Protocol } from './client-session.ts'
 import { type CloseOptions, closeBy, followClosing } from './close-by.ts'
 import { Connection, type ConnectionOptions, type Entrance } from './connection.ts'
 import { evictIdle } from './evict.ts'
@@ -30,7 +30,7 @@ import { TlsAcceptor } from './tls/tls-acceptor.ts'
 import { TlsState } from './tls/tls-state.ts'
 
 /** Where to listen: a port (0 for a free one), on all addresses or on one, or the path of a Unix-domain socket. */
-export type ListenAddress = number | { port: number; host?: string } | { path: string }
+export type ListenAddress = number | ListenPlace
 
 /** Options of a {@link Listener}; what limits and timeouts it is not given, it has from its core. */
 export interface ListenerOptions extends RuleOptions {
@@ -98,9 +98,11 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
 
   constructor(where: ListenAddress, options: ListenerOptions, scope?: ListenerScope) {
     super()
-    this.#where = checkAddress(where)
+    const asked = checkAddress(where)
     knownOptions('listener options', options, listenerNames)
-    if (typeof options.protocol !== 'function') throw invalidOption('protocol', options.protocol, 'a function')
+    const { protocol } = options
+    if (typeof protocol !== 'function') throw invalidOption('protocol', protocol, 'a function')
+    this.#where = protocol.listensOn === undefined ? asked : checkAddress(protocol.listensOn(asked))
     integerOption('backlog', options.backlog, 511, { min: 1, max: 65_535 })
     this.#options = options
     this.#own = ruleOptions(options)

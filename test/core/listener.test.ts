@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { type Connection, Core, Listener, relay, Session, type XpsError } from '../../src/index.ts'
+import { type Connection, Core, Listener, type ListenPlace, relay, Session, type XpsError } from '../../src/index.ts'
 import { ManualClock } from '../../src/testing/index.ts'
 import { openSockets } from '../support/descriptors.ts'
 import { dial, TestServer, withCore } from '../support/net.ts'
@@ -20,6 +20,19 @@ describe('Listener', () => {
     expect(await client.text()).toBe('no core')
     client.end()
     expect(await listener.close()).toBeUndefined()
+  })
+
+  it('asks its protocol where to listen, and does not listen where that objects', async () => {
+    const protocol = Object.assign(relay({ route: { refuse: 'nobody' } }), {
+      listensOn: (where: ListenPlace): ListenPlace => {
+        if ('path' in where) throw new Error('no paths')
+        return { host: '127.0.0.1', ...where }
+      },
+    })
+    const listener = await new Listener(0, { protocol }).open()
+    expect(listener.address).toBe(`127.0.0.1:${listener.port}`)
+    await listener.close()
+    expect(() => new Listener({ path: '/tmp/not-there.sock' }, { protocol })).toThrow('no paths')
   })
 
   it('tells of a session before any of its bytes move', async () => {

@@ -1,8 +1,8 @@
+import type { Output } from '../../core/output.ts'
 import { XpsError } from '../../errors.ts'
 import { PipeSink } from '../../pipe/sink.ts'
 import type { Fields } from '../fields.ts'
 import { chunked } from './head-reader.ts'
-import type { Output } from './output.ts'
 
 /** What a {@link BodySink} tells the side of a connection that it writes to. */
 export interface BodyWriter {

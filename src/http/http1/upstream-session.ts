@@ -1,4 +1,6 @@
 import type { Connection } from '../../core/connection.ts'
+import { Input } from '../../core/input.ts'
+import { Output } from '../../core/output.ts'
 import { XpsError } from '../../errors.ts'
 import { Lifetime } from '../../lifetime/lifetime.ts'
 import { Pipe } from '../../pipe/pipe.ts'
@@ -10,8 +12,6 @@ import { BodyReader, wholeBody } from './body-reader.ts'
 import { BodySink } from './body-sink.ts'
 import { BodySource } from './body-source.ts'
 import { type HeadLimits, incomplete } from './head-reader.ts'
-import { Input } from './input.ts'
-import { Output } from './output.ts'
 import { ResponseReader } from './response-reader.ts'
 
 /** Interim responses (1xx) to one request. */

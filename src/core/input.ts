@@ -1,5 +1,5 @@
-import type { XpsError } from '../../errors.ts'
-import { PipeSink } from '../../pipe/sink.ts'
+import type { XpsError } from '../errors.ts'
+import { PipeSink } from '../pipe/sink.ts'
 
 /** What an {@link Input} asks of the side of the connection that it belongs to. */
 export interface InputOwner {

@@ -1,5 +1,5 @@
-import type { XpsError } from '../../errors.ts'
-import { PipeSource } from '../../pipe/source.ts'
+import type { XpsError } from '../errors.ts'
+import { PipeSource } from '../pipe/source.ts'
 
 /** Bytes of a piece that is copied behind what waits, so that both leave in one write. */
 const smallPiece = 8 * 1024
