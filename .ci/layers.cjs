@@ -36,8 +36,7 @@ const withNet = [
   'core/address',
   'core/memory-socket',
   'core/tls/upstream-tls',
-  'admission/limits',
-  'http/routing/address-set',
+  'admission/address-set',
 ]
 
 // A room is a folder, or one file: src/core/…, src/errors.ts.

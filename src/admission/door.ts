@@ -184,8 +184,7 @@ export class Door<V extends Visitor> implements Doorway {
   #ipToCount(visitor: V): string | undefined {
     if (this.#limits.maxConnectionsPerIp === 0) return undefined
     const ip = plainAddress(visitor.remoteAddress)
-    if (ip === undefined || this.#limits.exempt.check(ip, ip.includes(':') ? 'ipv6' : 'ipv4')) return undefined
-    return ip
+    return ip === undefined || this.#limits.exempt.has(ip) ? undefined : ip
   }
 
   #setFull(full: boolean): void {

@@ -1,5 +1,6 @@
-import { BlockList, isIP } from 'node:net'
+import type { BlockList } from 'node:net'
 import { integerOption, invalidOption, longestTime } from '../options.ts'
+import { AddressSet } from './address-set.ts'
 
 /** How many connections are taken, and what becomes of those that are too many. */
 export interface LimitOptions {
@@ -11,7 +12,9 @@ export interface LimitOptions {
   maxConnections?: number
   /** Connections of one IP address at a time, waiting ones included; 0 for no limit. @default 0 */
   maxConnectionsPerIp?: number
-  /** Addresses for which `maxConnectionsPerIp` does not hold: `'10.0.0.0/8'`, `'::1'`, or a `net.BlockList`. */
+  /**
+   * Addresses for which `maxConnectionsPerIp` does not hold: `'10.0.0.0/8'`, `'::1'`, `'private'`; or a `net.BlockList`.
+   */
   exempt?: readonly string[] | BlockList
   /** Connections that may wait, on each listener. @default 1024 */
   maxQueue?: number
@@ -27,7 +30,7 @@ export interface LimitOptions {
 export interface Limits {
   readonly maxConnections: number
   readonly maxConnectionsPerIp: number
-  readonly exempt: BlockList
+  readonly exempt: AddressSet
   readonly maxQueue: number
   readonly queueTimeout: number
   readonly order: 'newest' | 'oldest'
@@ -49,7 +52,7 @@ export const limitNames: readonly (keyof LimitOptions)[] = [
 export const defaultLimits: Limits = {
   maxConnections: 10_000,
   maxConnectionsPerIp: 0,
-  exempt: new BlockList(),
+  exempt: new AddressSet('exempt', []),
   maxQueue: 1_024,
   queueTimeout: 60_000,
   order: 'newest',
@@ -66,7 +69,7 @@ export function withLimits(base: Limits, given: LimitOptions): Limits {
       min: 0,
       max: most,
     }),
-    exempt: given.exempt === undefined ? base.exempt : exemptList(given.exempt),
+    exempt: given.exempt === undefined ? base.exempt : new AddressSet('exempt', given.exempt),
     maxQueue: integerOption('maxQueue', given.maxQueue, base.maxQueue, { min: 1, max: 1_000_000 }),
     queueTimeout: integerOption('queueTimeout', given.queueTimeout, base.queueTimeout, { min: 1, max: longestTime }),
     order: choice('order', given.order, base.order, ['newest', 'oldest']),
@@ -78,23 +81,4 @@ function choice<T extends string>(name: string, given: T | undefined, fallback: 
   if (given === undefined) return fallback
   if (!allowed.includes(given)) throw invalidOption(name, given, allowed.map((one) => `'${one}'`).join(' or '))
   return given
-}
-
-function exemptList(given: readonly string[] | BlockList): BlockList {
-  if (given instanceof BlockList) return given
-  if (!Array.isArray(given)) throw invalidOption('exempt', given, 'a list of addresses or a net.BlockList')
-  const list = new BlockList()
-  for (const text of given as readonly unknown[]) {
-    const [address = '', prefix, ...more] = typeof text === 'string' ? text.split('/') : []
-    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
-    const bits = prefix === undefined ? undefined : Number(prefix)
-    const longest = family === 'ipv6' ? 128 : 32
-    const wrong = bits !== undefined && !(Number.isInteger(bits) && prefix !== '' && bits >= 0 && bits <= longest)
-    if (isIP(address) === 0 || wrong || more.length > 0) {
-      throw invalidOption('exempt', text, "made of addresses such as '10.0.0.0/8' or '::1'")
-    }
-    if (bits === undefined) list.addAddress(address, family)
-    else list.addSubnet(address, bits, family)
-  }
-  return list
 }

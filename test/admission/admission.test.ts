@@ -182,6 +182,7 @@ describe('Admission', () => {
 
   it.each([
     [['127.0.0.0/8']],
+    [['loopback']],
     [['10.0.0.1', '127.0.0.1']],
     [blockList()],
   ])('lets exempt addresses be as many as they like: %o', async (exempt) => {

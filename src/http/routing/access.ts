@@ -1,4 +1,4 @@
-import { AddressSet } from './address-set.ts'
+import { AddressSet } from '../../admission/address-set.ts'
 
 /** Which clients a route is for, by their addresses; see {@link AddressSet} for how they are written. */
 export interface AccessOptions {

@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net'
-import { plainAddress } from '../../admission/plain-address.ts'
-import { invalidOption } from '../../options.ts'
+import { invalidOption } from '../options.ts'
+import { plainAddress } from './plain-address.ts'
 
 /**
  * Addresses that belong together: of networks (`'10.0.0.0/8'`, `'2001:db8::/32'`), alone (`'192.0.2.1'`, `'::1'`), or
@@ -13,27 +13,31 @@ export class AddressSet {
   readonly #list: BlockList
   #unix = false
   /** Answers for the addresses that were asked for last; a look at a `BlockList` costs a microsecond. */
-  readonly #known: Map<string, boolean> = new Map()
+  readonly #known: Map<string, boolean> | undefined
 
   /** Throws `XPS_INVALID_OPTION` with the name of the option that the entries are from. */
   constructor(name: string, entries: readonly string[] | BlockList) {
     if (entries instanceof BlockList) {
+      // Whoever has it may add to it at any time, so no answer is kept.
       this.#list = entries
       return
     }
+    this.#known = new Map()
     this.#list = new BlockList()
-    if (!Array.isArray(entries)) throw invalidOption(name, entries, 'a list of addresses')
+    if (!Array.isArray(entries)) throw invalidOption(name, entries, 'a list of addresses or a net.BlockList')
     for (const entry of entries as readonly unknown[]) this.#add(name, entry)
   }
 
   /** Whether the address belongs to the set. No address is that of a Unix-domain socket. */
   has(address: string | undefined): boolean {
     if (address === undefined || address === '') return this.#unix
-    const known = this.#known.get(address)
-    if (known !== undefined) return known
+    const known = this.#known
+    const kept = known?.get(address)
+    if (kept !== undefined) return kept
     const found = this.#look(address)
-    if (this.#known.size >= mostKnown) this.#known.clear()
-    this.#known.set(address, found)
+    if (known === undefined) return found
+    if (known.size >= mostKnown) known.clear()
+    known.set(address, found)
     return found
   }
 
