@@ -21,11 +21,13 @@ import { gigabyte } from './relay/gigabyte.js'
 import { idle } from './relay/idle.js'
 import { relay } from './relay/relay.js'
 import { stalled } from './relay/stalled.js'
+import { tlsRelay } from './tls/relay.js'
 
 const benchmarks = [
   ...[relay, connections, idle, stalled, gigabyte],
   ...[bookkeeping, overload, soak, backlogs],
   ...[httpProxy, httpStatic, httpHook, httpMemory, httpParser],
+  tlsRelay,
 ]
 
 const { values: options, positionals: names } = parseArgs({

@@ -6,8 +6,8 @@ import { answers, request } from './answers.js'
 const timeout = 60_000
 
 /** Opens so many clients; they stay until they are closed. */
-export async function openClients(port, count) {
-  const clients = await openStaying(port, count, newReader)
+export async function openClients(port, count, options) {
+  const clients = await openStaying(port, count, newReader, options)
   return { ...clients, request: (kind, total) => clients.request(request(kind), answers[kind], total) }
 }
 

@@ -34,7 +34,8 @@ function startHaproxyRelay(port, upstreamPort) {
   return startHaproxy(port, upstreamPort, ['mode tcp', 'timeout client 60s'])
 }
 
-function nginxMissing() {
+/** What to do if nginx cannot relay here, or undefined. */
+export function nginxMissing() {
   const { status, stderr } = nginxBuild()
   const there =
     status === 0 && stderr.includes('--with-stream') && (!isDynamic(stderr) || existsSync(streamModule(stderr)))
@@ -42,13 +43,17 @@ function nginxMissing() {
 }
 
 function startNginxRelay(port, upstreamPort) {
+  return startNginxStream(port, `listen 127.0.0.1:${port}; proxy_pass 127.0.0.1:${upstreamPort};`)
+}
+
+/** nginx with one server in its `stream` block. */
+export function startNginxStream(port, server) {
   const { stderr } = nginxBuild()
   return startNginx(port, {
     main: isDynamic(stderr) ? `load_module ${streamModule(stderr)};` : '',
     block: `stream {
   server {
-    listen 127.0.0.1:${port};
-    proxy_pass 127.0.0.1:${upstreamPort};
+    ${server}
   }
 }`,
   })

@@ -15,7 +15,7 @@ import type { PipeSource } from '../pipe/source.ts'
 import { type Address, formatAddress } from './address.ts'
 import { Dialing, type DialPlan, type DialTarget } from './dialing.ts'
 import { Living } from './living.ts'
-import { SocketSink, SocketSource } from './socket-ends.ts'
+import { EncryptedSink, SocketSink, SocketSource } from './socket-ends.ts'
 import { TlsState } from './tls/tls-state.ts'
 import type { TlsDialler } from './tls/upstream-tls.ts'
 
@@ -152,7 +152,8 @@ export class Connection extends Living<ConnectionEvents> {
     this.#address = options.address
     this.#tls = options.tls
     this.#source = new SocketSource(this)
-    this.#sink = new SocketSink(this, socket)
+    const encrypts = options.tls !== undefined || (options as Partial<DialPlan>).encryption !== undefined
+    this.#sink = encrypts ? new EncryptedSink(this, socket) : new SocketSink(this, socket)
     // The socket's own end is told later than anything else.
     this.hold()
     if (socket !== undefined) {
@@ -389,7 +390,7 @@ export class Connection extends Living<ConnectionEvents> {
 
   #adoptSocket(socket: Duplex): void {
     this.#socket = socket
-    this.#sink.use(socket)
+    this.#sink.socket = socket
     // Another attempt to connect goes on as the one before was asked to.
     if (this.#paused && !socket.isPaused()) socket.pause()
     socket.on('end', () => {

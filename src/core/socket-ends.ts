@@ -42,77 +42,102 @@ export class SocketSink extends PipeSink {
   lastTime = 0
   /** Bytes that it was given. */
   bytes = 0
+  /** The socket; another attempt to connect has another one. */
+  socket: Duplex | undefined
   readonly #owner: SocketOwner
-  #socket: Duplex | undefined
   #closing: { error: unknown } | undefined
 
   constructor(owner: SocketOwner, socket: Duplex | undefined) {
     super(noHandlers)
     this.#owner = owner
-    this.#socket = socket
+    this.socket = socket
   }
 
   /** The peer has taken all that waited for it. */
   drained(): void {
     this.lastTime = this.#owner.time()
-    if (this.#closing !== undefined) this.close(this.#closing.error)
+    if (this.#closing !== undefined) super.close(this.#closing.error)
     else this.ready = true
   }
 
   /** Takes no more; but while bytes are in flight their memory is needed, so that their source learns of it later. */
   override close(error?: unknown): void {
-    const socket = this.#socket
-    if (socket !== undefined && socket.writableLength > 0 && !socket.destroyed) this.#closing = { error }
+    const { socket } = this
+    const inFlight = !this.ready && socket !== undefined && socket.writableLength > 0 && !socket.destroyed
+    if (inFlight) this.#closing = { error }
     else super.close(error)
   }
 
-  /** Another attempt to connect has another socket. */
-  use(socket: Duplex): void {
-    this.#socket = socket
-  }
-
   override take(chunk: Uint8Array): number {
-    const socket = this.#socket as Duplex
+    const socket = this.socket as Duplex
     socket.write(chunk)
-    this.lastTime = this.#owner.time()
-    this.bytes += chunk.length
+    this.wrote(chunk.length)
     // Zero: the kernel has it all, and the memory is free again. Otherwise the rest is in flight.
-    if (socket.writableLength > 0) this.#wait()
+    if (socket.writableLength > 0) this.#wait(socket)
     return chunk.length
   }
 
   /** In one system call, where the socket has one for it. */
   override takeBoth(head: Uint8Array, chunk: Uint8Array): boolean {
-    const socket = this.#socket as Duplex
+    const socket = this.socket as Duplex
     socket.cork()
     socket.write(head)
     socket.write(chunk)
     socket.uncork()
-    this.lastTime = this.#owner.time()
-    this.bytes += head.length + chunk.length
-    if (socket.writableLength > 0) this.#wait()
+    this.wrote(head.length + chunk.length)
+    if (socket.writableLength > 0) this.#wait(socket)
     return true
   }
 
   override sourceEnded(error: XpsError | undefined): void {
     super.sourceEnded(error)
     // A source that was cut short ends the direction all the same: a raw stream has no better way to say so.
-    this.#socket?.end()
+    this.socket?.end()
   }
 
   override aborted(error: XpsError): void {
     super.aborted(error)
-    this.#socket?.destroy()
+    this.socket?.destroy()
   }
 
-  #wait(): void {
+  protected wrote(length: number): void {
+    this.lastTime = this.#owner.time()
+    this.bytes += length
+  }
+
+  #wait(socket: Duplex): void {
     this.ready = false
     // 'drain' only comes when more than the stream's high-water mark waits; an empty write tells of less.
-    const socket = this.#socket as Duplex
     if (!socket.writableNeedDrain) {
       socket.write(nothing, () => {
         if (socket.writableLength === 0) this.drained()
       })
     }
+  }
+}
+
+/**
+ * The same for a socket that encrypts, which is never done when the call returns. Large chunks are in flight until it is; small
+ * ones it is given as copies, since waiting for each costs more than copying it.
+ */
+export class EncryptedSink extends SocketSink {
+  override take(chunk: Uint8Array): number {
+    const socket = this.socket as Duplex
+    const small = socket.writableLength + chunk.length < socket.writableHighWaterMark
+    this.#write(socket, small ? Buffer.from(chunk) : chunk)
+    return chunk.length
+  }
+
+  /** As one record, if it is small. */
+  override takeBoth(head: Uint8Array, chunk: Uint8Array): boolean {
+    this.#write(this.socket as Duplex, Buffer.concat([head, chunk]))
+    return true
+  }
+
+  #write(socket: Duplex, bytes: Uint8Array): void {
+    // False says that 'drain' will come.
+    const more = socket.write(bytes)
+    this.wrote(bytes.length)
+    if (!more) this.ready = false
   }
 }
