@@ -44,6 +44,8 @@ export interface ExchangeParts {
 export abstract class Exchange implements HttpSession, ClientStream {
   readonly id: string = `http-proxy-${++lastNumber}`
   readonly request: RequestHead
+  /** Its socket is Node's. */
+  readonly tls: undefined
   readonly forwardedClient: ForwardedClient
   readonly hooks: HookScope = new HookScope()
   readonly timeouts: Timeouts

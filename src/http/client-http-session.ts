@@ -1,6 +1,7 @@
 import type { Deadlines } from '../admission/deadlines.ts'
 import { ClientSession, type ClientSessionEvents } from '../core/client-session.ts'
 import type { Connection } from '../core/connection.ts'
+import type { TlsState } from '../core/tls/tls-state.ts'
 import type { TimeoutReason, XpsError } from '../errors.ts'
 import type { PipeAccount } from '../pipe/pipe.ts'
 import type { ClientStream } from './client-stream.ts'
@@ -22,7 +23,7 @@ import { Transaction } from './transaction.ts'
 export abstract class ClientHttpSession extends ClientSession<ClientSessionEvents> implements HttpSession {
   readonly hooks: HookScope = new HookScope()
   readonly port: number
-  readonly secure: boolean = false
+  readonly secure: boolean
   protected readonly scope: HttpScope
   #slots: Slots | undefined
   #forwarded: ForwardedClient | undefined
@@ -35,6 +36,7 @@ export abstract class ClientHttpSession extends ClientSession<ClientSessionEvent
     super(client)
     this.scope = scope
     this.port = client.entrance?.port ?? 0
+    this.secure = client.secure
   }
 
   get transactions(): number {
@@ -43,6 +45,10 @@ export abstract class ClientHttpSession extends ClientSession<ClientSessionEvent
 
   get remoteAddress(): string | undefined {
     return this.client.remoteAddress
+  }
+
+  get tls(): TlsState | undefined {
+    return this.client.tls
   }
 
   get clock(): Connection['clock'] {
@@ -54,6 +60,7 @@ export abstract class ClientHttpSession extends ClientSession<ClientSessionEvent
       address: this.client.remoteAddress,
       port: this.client.remotePort,
       secure: this.secure,
+      certificate: trustedCertificate(this.tls),
     })
     return this.#forwarded
   }
@@ -171,3 +178,8 @@ export const ofTransactions: ReadonlySet<TimeoutReason> = new Set([
   'transaction',
 ])
 const nothing = new Uint8Array(0)
+
+/** The certificate that the client has shown, if it may be believed. */
+function trustedCertificate(tls: TlsState | undefined): Uint8Array | undefined {
+  return tls?.authorized === true ? tls.certificate?.raw : undefined
+}

@@ -1,5 +1,6 @@
 import type { Timeouts } from '../admission/timeouts.ts'
 import type { Clock } from '../clock.ts'
+import type { TlsState } from '../core/tls/tls-state.ts'
 import type { PipeAccount } from '../pipe/pipe.ts'
 import type { ForwardedClient } from './forwarding/forwarded-client.ts'
 import type { HookScope, Hooks } from './hooks.ts'
@@ -17,6 +18,8 @@ export interface HttpSession {
   readonly port: number
   /** Whether the client's connection is encrypted. */
   readonly secure: boolean
+  /** What the client's TLS handshake has come to, its certificate among it; undefined in plain text. */
+  readonly tls: TlsState | undefined
   /** Adds hooks for this session and its transactions. */
   hook(hooks: Hooks): void
   /** What the session has in a slot; it lasts as long as the session. */

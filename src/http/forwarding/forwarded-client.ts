@@ -7,6 +7,8 @@ export interface ForwardedClientOptions {
   port?: number | undefined
   /** Whether the client speaks TLS with us. @default false */
   secure?: boolean
+  /** The certificate that the client has shown and that is trusted, as DER. */
+  certificate?: Uint8Array | undefined
 }
 
 /**
@@ -18,15 +20,18 @@ export class ForwardedClient {
   readonly address: string
   readonly port: number | undefined
   readonly secure: boolean
+  /** The trusted certificate that it has shown, as `Client-Cert` says it (RFC 9440, 2.1). */
+  readonly certificate: string | undefined
   /** @internal Kept by the {@link Provenance} that was asked last. */
   note: ClientNote | undefined
 
   constructor(options: ForwardedClientOptions = {}) {
-    const { address = '', port, secure = false } = options
+    const { address = '', port, secure = false, certificate } = options
     const zone = address.indexOf('%')
     this.address = plainAddress(zone < 0 ? address : address.slice(0, zone)) as string
     this.port = port
     this.secure = secure
+    this.certificate = certificate && `:${Buffer.from(certificate).toString('base64')}:`
   }
 }
 

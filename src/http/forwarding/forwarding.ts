@@ -58,6 +58,8 @@ export interface Answered {
 const connectionBit = bitsOf('connection')
 const teBit = bitsOf('te')
 const hostBit = bitsOf('host')
+/** What RFC 9440 says of a client's certificate in. */
+const certificateFields: readonly string[] = ['client-cert', 'client-cert-chain']
 const redirectBits = bitsOf('location', 'content-location', 'refresh')
 
 /**
@@ -91,7 +93,7 @@ export class Forwarding {
     this.#host = hostHeader
     if (typeof trailers !== 'boolean') throw invalidOption(`${at}trailers`, trailers, 'true or false')
     this.#trailers = trailers
-    this.#protect = protectOption(`${at}protect`, protect)
+    this.#protect = protectOption(`${at}protect`, protect, options.clientCertificate === true ? certificateFields : [])
     this.#redirects = redirectsOption(`${at}redirects`, redirects, this.#paths)
     this.#cookieDomain = cookieOption(`${at}cookieDomain`, 'domain', cookieDomain)
     this.#cookiePath = cookieOption(`${at}cookiePath`, 'path', cookiePath)
@@ -147,7 +149,7 @@ export class Forwarding {
   requestBlock(request: RequestHead, client: ForwardedClient, upstreamHost: string, drop = 0): string {
     const { headers } = request
     const { present } = headers
-    const names = this.#leftOut(request, present)
+    const names = this.#leftOut(request, client, present)
     let bits = hopByHop | this.#provenance.dropped(client) | drop
     let block = ''
     if (this.#host !== 'keep' || (present & hostBit) === 0) {
@@ -163,7 +165,7 @@ export class Forwarding {
   requestFields(request: RequestHead, client: ForwardedClient, drop = 0): Fields {
     const { headers } = request
     const { present } = headers
-    const names = this.#leftOut(request, present)
+    const names = this.#leftOut(request, client, present)
     const bits = hopByHop | hostBit | this.#provenance.dropped(client) | drop
     const fields = keptFields(headers, bits, names)
     addPairs(fields, this.#provenance.written(request, client, present).pairs)
@@ -205,7 +207,7 @@ export class Forwarding {
   }
 
   /** Names that are left out of this request only; undefined for nearly all. */
-  #leftOut(request: RequestHead, present: number): Set<string> | undefined {
+  #leftOut(request: RequestHead, client: ForwardedClient, present: number): Set<string> | undefined {
     const { headers } = request
     let names = (present & connectionBit) === 0 ? undefined : this.#namedIn(headers)
     const { size } = headers
@@ -217,6 +219,10 @@ export class Forwarding {
         names ??= new Set()
         names.add(name.toLowerCase())
       }
+    if (this.#provenance.ownsCertificate(client)) {
+      names ??= new Set()
+      for (const name of certificateFields) names.add(name)
+    }
     if (countsForwards(request.method) && /^\d{1,9}$/.test(headers.get('max-forwards') ?? '')) {
       names ??= new Set()
       names.add('max-forwards')
@@ -280,15 +286,19 @@ function countsForwards(method: string): boolean {
   return method === 'OPTIONS' || method === 'TRACE'
 }
 
-function protectOption(name: string, given: readonly string[] | undefined): ReadonlySet<string> | undefined {
-  if (given === undefined) return undefined
+function protectOption(
+  name: string,
+  given: readonly string[] = [],
+  ours: readonly string[],
+): ReadonlySet<string> | undefined {
   if (!Array.isArray(given)) throw invalidOption(name, given, 'a list of names of header fields')
   for (const field of given as readonly unknown[]) {
     if (typeof field !== 'string' || !/^[!#$%&'*+\-.^_`|~\da-z]+$/i.test(field)) {
       throw invalidOption(name, field, 'made of names of header fields')
     }
   }
-  return new Set((given as readonly string[]).map((field) => field.toLowerCase()))
+  const all = [...ours, ...given]
+  return all.length === 0 ? undefined : new Set(all.map((field) => field.toLowerCase()))
 }
 
 function redirectsOption(

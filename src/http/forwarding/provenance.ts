@@ -38,6 +38,11 @@ export interface ProvenanceOptions {
   forwarded?: ForwardedMode
   /** Says the client's port in `Forwarded` too. @default false */
   forwardedPort?: boolean
+  /**
+   * Says the certificate that the client has shown and that is trusted in `Client-Cert` (RFC 9440). What peers say in it and in
+   * `Client-Cert-Chain` is removed, unless they are trusted. @default false
+   */
+  clientCertificate?: boolean
   /** The name that stands for this proxy in `Via` (RFC 9110, 7.6.3), in both directions; `false` for none. @default 'xps' */
   via?: string | false
   /**
@@ -53,6 +58,7 @@ export const provenanceNames: readonly (keyof ProvenanceOptions)[] = [
   'xForwarded',
   'forwarded',
   'forwardedPort',
+  'clientCertificate',
   'via',
   'maxLoops',
 ]
@@ -74,6 +80,7 @@ export class Provenance {
   readonly #xForwarded: ForwardedMode
   readonly #forwarded: ForwardedMode
   readonly #forwardedPort: boolean
+  readonly #clientCertificate: boolean
   readonly #via: string | undefined
   readonly #maxLoops: number
   readonly #droppedOfTrusted: number
@@ -81,12 +88,16 @@ export class Provenance {
 
   /** Throws `XPS_INVALID_OPTION`; `at` comes before the name of the option. */
   constructor(options: ProvenanceOptions, at = '') {
-    const { trusted, via = 'xps', forwardedPort = false } = options
+    const { trusted, via = 'xps', forwardedPort = false, clientCertificate = false } = options
     this.#trusted = trusted === undefined ? undefined : new AddressSet(`${at}trusted`, trusted)
     this.#xForwarded = modeOption(`${at}xForwarded`, options.xForwarded, 'append')
     this.#forwarded = modeOption(`${at}forwarded`, options.forwarded, 'filter')
     if (typeof forwardedPort !== 'boolean') throw invalidOption(`${at}forwardedPort`, forwardedPort, 'true or false')
     this.#forwardedPort = forwardedPort
+    if (typeof clientCertificate !== 'boolean') {
+      throw invalidOption(`${at}clientCertificate`, clientCertificate, 'true or false')
+    }
+    this.#clientCertificate = clientCertificate
     if (via !== false && (typeof via !== 'string' || !/^[!#$%&'*+\-.^_`|~\dA-Za-z]+(?::\d{1,5})?$/.test(via))) {
       throw invalidOption(`${at}via`, via, "a name, such as 'xps', or false")
     }
@@ -99,6 +110,11 @@ export class Provenance {
   /** Whether what the client says of others is believed. */
   trusts(client: ForwardedClient): boolean {
     return this.#noteOf(client).trusted
+  }
+
+  /** Whether nobody but us may say what is in `Client-Cert`. */
+  ownsCertificate(client: ForwardedClient): boolean {
+    return this.#clientCertificate && !this.trusts(client)
   }
 
   /** The bits of the fields that are not passed on. */
@@ -213,6 +229,8 @@ export class Provenance {
       const before = this.#forwarded === 'append' ? (said?.get('forwarded') ?? '') : ''
       pairs.push('Forwarded', before !== '' && mayAppend(before) ? `${before}, ${element}` : element)
     }
+    const { certificate } = client
+    if (certificate !== undefined && this.ownsCertificate(client)) pairs.push('Client-Cert', certificate)
     const via = this.viaOf(version)
     if (via !== undefined) pairs.push('Via', via)
     return pairs
