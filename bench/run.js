@@ -11,6 +11,7 @@ import { httpHook } from './http/hook.js'
 import { httpMemory } from './http/memory.js'
 import { httpParser } from './http/parser.js'
 import { httpProxy } from './http/proxy.js'
+import { httpSecure } from './http/secure.js'
 import { httpStatic } from './http/static.js'
 import { figuresTable, formatTable, missed } from './lib/figures.js'
 import { machine, versions } from './lib/machine.js'
@@ -27,7 +28,7 @@ const benchmarks = [
   ...[relay, connections, idle, stalled, gigabyte],
   ...[bookkeeping, overload, soak, backlogs],
   ...[httpProxy, httpStatic, httpHook, httpMemory, httpParser],
-  tlsRelay,
+  ...[tlsRelay, httpSecure],
 ]
 
 const { values: options, positionals: names } = parseArgs({

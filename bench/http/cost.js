@@ -6,8 +6,8 @@ import { openClients } from './load.js'
  * Resolves to microseconds of CPU per request. The clients are new ones each time, so it does not matter for how long a
  * server keeps a connection that is silent; that they connect, and what follows from it, is not measured.
  */
-export async function cpuPerRequest({ port, pid }, { expected, requests, clients: count, firsts = 5 }) {
-  const clients = await openClients(port, count)
+export async function cpuPerRequest({ port, pid }, { expected, requests, clients: count, firsts = 5, secure = false }) {
+  const clients = await openClients(port, count, { secure })
   await clients.request(expected, count * firsts)
   await pause(10)
   const before = cpuTime(pid)

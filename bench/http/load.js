@@ -7,8 +7,8 @@ const headEnd = Buffer.from('\r\n\r\n')
 const nothing = Buffer.alloc(0)
 
 /** Opens so many clients; they stay until they are closed. */
-export async function openClients(port, count) {
-  const clients = await openStaying(port, count, newReader)
+export async function openClients(port, count, options) {
+  const clients = await openStaying(port, count, newReader, options)
   return { ...clients, request: (expected, total) => clients.request(request(expected.target), expected, total) }
 }
 

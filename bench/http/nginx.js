@@ -7,8 +7,8 @@ export function nginxMissing() {
   return versionOf('nginx') === undefined ? 'apt-get install nginx' : undefined
 }
 
-/** A reverse proxy that keeps its connections to the upstream. */
-export function startNginxProxy(port, upstreamPort) {
+/** A reverse proxy that keeps its connections to the upstream; with a certificate it speaks TLS, and HTTP/2 as well. */
+export function startNginxProxy(port, upstreamPort, certificate) {
   return startHttp(
     port,
     `upstream origin {
@@ -22,6 +22,7 @@ export function startNginxProxy(port, upstreamPort) {
       proxy_set_header Connection "";
       proxy_set_header Host $http_host;
     }`,
+    certificate,
   )
 }
 
@@ -30,7 +31,7 @@ export function startNginxFiles(port, folder) {
   return startHttp(port, 'sendfile on; open_file_cache max=1000;', `location / { root ${folder}; }`)
 }
 
-function startHttp(port, settings, location) {
+function startHttp(port, settings, location, certificate) {
   const spools = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
   return startNginx(port, {
     // The worker reads folders of the one who runs this.
@@ -44,7 +45,8 @@ function startHttp(port, settings, location) {
   keepalive_requests 1000000000;
   ${settings}
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+    listen 127.0.0.1:${port} backlog=4096${certificate === undefined ? '' : ' ssl http2'};
+    ${certificate === undefined ? '' : `ssl_certificate ${certificate.cert}; ssl_certificate_key ${certificate.key};`}
     ${location}
   }
 }`,

@@ -1,5 +1,6 @@
 // The servers that the HTTP benchmarks compare: ours, libraries for Node.js, and two that are written in C.
 import { existsSync, readFileSync } from 'node:fs'
+import { certificate } from '../lib/certificate.js'
 import { haproxyMissing, startHaproxy } from '../lib/haproxy.js'
 import { inNode, startWithUpstream } from '../lib/servers.js'
 import { nginxMissing, startNginxFiles, startNginxProxy } from './nginx.js'
@@ -51,12 +52,22 @@ function startHaproxyProxy(port, upstreamPort) {
 }
 
 function ours(name, kind) {
-  return { name, start: inNode(here('./xps-server.js'), kind) }
+  const file = here('./xps-server.js')
+  return {
+    name,
+    start: inNode(file, kind),
+    startSecure: (port, place, { cert, key }) => inNode(file, kind, cert, key)(port, place),
+  }
 }
 
-function peer(file, { name = file, package: dependency = file, options = [] } = {}) {
+/** A library of Node.js; `secure` if it is given a certificate and its key. */
+export function peer(file, { name = file, package: dependency = file, options = [], secure = false } = {}) {
   const missing = () => (existsSync(here('./peers/node_modules')) ? undefined : 'npm ci --prefix bench/http/peers')
-  return { name, dependency, missing, start: inNode(here(`./peers/${file}.js`), ...options) }
+  const start = (port, place) => {
+    const files = secure ? Object.values(certificate()) : []
+    return inNode(here(`./peers/${file}.js`), ...options, ...files)(port, place)
+  }
+  return { name, dependency, missing, start }
 }
 
 function here(file) {
