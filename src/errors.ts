@@ -27,6 +27,7 @@ export const errorCodes = [
   'XPS_EXPECTATION',
   'XPS_PRECONDITION',
   'XPS_BUSY',
+  'XPS_FLOOD',
 ] as const
 
 /** A stable name for what went wrong. Match on this, never on the message. */

@@ -87,6 +87,13 @@ function readsIntoSlabs(plan: DialPlan): boolean {
   return sharesSlabs && plan.alpn === undefined
 }
 
+/** Somebody who has to see the first bytes. */
+interface Looking {
+  judge(bytes: Uint8Array): unknown
+  resolve(found: unknown): void
+  readonly alarm: Alarm | undefined
+}
+
 let lastNumber = 0
 let lastOrder = 0
 
@@ -129,6 +136,8 @@ export class Connection extends Living<ConnectionEvents> {
   #tls: TlsState | undefined
   /** The socket is somebody else's to speak on. */
   #taken = false
+  /** Who has to see the first bytes. */
+  #looking: Looking | undefined
   #paused = true
   #peerEnded = false
   /** What was read and not taken; at most one read. */
@@ -244,6 +253,11 @@ export class Connection extends Living<ConnectionEvents> {
     return this.#sink.lastTime
   }
 
+  /** @internal How long the peer is waited for after our own end, in milliseconds. */
+  get lingerTimeout(): number {
+    return this.#lingerTimeout
+  }
+
   /** Bytes wait for the peer to take them. */
   get stalled(): boolean {
     return this.#dialing === undefined && this.phase !== 'closed' && !this.#sink.ready
@@ -253,6 +267,37 @@ export class Connection extends Living<ConnectionEvents> {
   get session(): ConnectionOwner | undefined {
     const owner = this.parent
     return owner !== undefined && 'client' in owner ? (owner as ConnectionOwner) : undefined
+  }
+
+  /**
+   * Shows the first bytes to somebody who has to decide by them, and keeps them for whoever reads them then. `judge` is
+   * called with all that there is whenever more has come, until it returns something. Resolves to that; to undefined if the
+   * peer ended first, or let `firstByteTimeout` pass, in which case the connection is aborted. To be asked before a pipe is
+   * on it, and once.
+   */
+  look<T>(judge: (bytes: Uint8Array) => T | undefined): Promise<T | undefined> {
+    return new Promise((resolve) => {
+      const { firstByteTimeout } = this.timeouts
+      const late = (): void => {
+        const message = `${this.address}: the first bytes took longer than ${firstByteTimeout} ms`
+        this.abort(new XpsError('XPS_TIMEOUT', message, { origin: this.side, reason: 'first-byte' }))
+      }
+      this.#looking = {
+        judge,
+        resolve: resolve as (found: unknown) => void,
+        alarm: firstByteTimeout === 0 ? undefined : this.clock.after(firstByteTimeout, late),
+      }
+      if (this.#peerEnded || this.#socket?.destroyed !== false) return this.#looked(undefined)
+      this.#paused = false
+      this.#socket.resume()
+    })
+  }
+
+  #looked(found: unknown): void {
+    const looking = this.#looking
+    this.#looking = undefined
+    looking?.alarm?.cancel()
+    looking?.resolve(found)
   }
 
   /**
@@ -395,6 +440,7 @@ export class Connection extends Living<ConnectionEvents> {
     if (this.#paused && !socket.isPaused()) socket.pause()
     socket.on('end', () => {
       this.#peerEnded = true
+      this.#looked(undefined)
       if (this.#rest === undefined) this.#source.end()
     })
     socket.on('drain', () => this.#sink.drained())
@@ -424,6 +470,7 @@ export class Connection extends Living<ConnectionEvents> {
     }
     this.#alarm?.cancel()
     this.#alarm = undefined
+    this.#looked(undefined)
     if (this.#slab !== undefined) {
       slabs.leave(this.#slab)
       this.#slab = undefined
@@ -458,6 +505,13 @@ export class Connection extends Living<ConnectionEvents> {
       this.#discarded += chunk.length
       if (this.#discarded > lingerBytes && this.phase === 'draining') this.#socket?.destroy()
       return true
+    }
+    if (this.#looking !== undefined) {
+      this.#rest = this.#rest === undefined ? Buffer.from(chunk) : Buffer.concat([this.#rest, chunk])
+      const found = this.#looking.judge(this.#rest)
+      if (found === undefined) return true
+      this.#looked(found)
+      return false
     }
     if (this.#rest !== undefined) {
       // Pausing does not recall what is under way already; it comes after what is left over.

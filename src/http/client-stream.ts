@@ -20,6 +20,10 @@ export interface ReadyHead {
   block(): string
   /** The same as a list. */
   fields(): Fields
+  /** The same as HTTP/2 writes it: name, value, name, value, in lower case. The list is the caller's. */
+  pairs(): string[]
+  /** Something may follow the body that has been announced by nothing but its coming. */
+  readonly trailed: boolean
 }
 
 /** The way of one request from its client, and of its response to it. */

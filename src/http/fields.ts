@@ -52,8 +52,8 @@ export const known: Readonly<Record<KnownName, number>> = Object.fromEntries(
   knownNames.map((name, index) => [name, index]).slice(1),
 ) as Record<KnownName, number>
 
-/** The same for any name; not the object, which would know `constructor`. */
-const kinds: ReadonlyMap<string, number> = new Map(Object.entries(known))
+/** @internal The same for any name in lower case; not the object, which would know `constructor`. */
+export const kinds: ReadonlyMap<string, number> = new Map(Object.entries(known))
 
 /** How many numbers {@link Fields} keeps per field of a parsed block: start and end of name and value, and what it is. */
 export const marksPerField = 5
@@ -70,8 +70,10 @@ export class Fields implements Iterable<[name: string, value: string]> {
   #marks: readonly number[] = noMarks
   /** Name, value, name, value; undefined while the block says it all. */
   #list: string[] | undefined
-  /** Bit n: a field of the block is of known kind n; bit 31: some name has an underscore. */
+  /** Bit n: a field is of known kind n; bit 31: some name has an underscore. Of a list it is known while its kinds are. */
   #present = 0
+  /** What each field of the list is; undefined until somebody asks, and after each change. */
+  #kinds: readonly number[] | undefined
 
   constructor(init?: FieldsInit) {
     if (init === undefined) return
@@ -80,6 +82,7 @@ export class Fields implements Iterable<[name: string, value: string]> {
       this.#marks = init.#marks
       this.#list = init.#list?.slice()
       this.#present = init.#present
+      this.#kinds = init.#kinds
       return
     }
     for (const [name, value] of pairsOf(init)) this.append(name, value)
@@ -97,20 +100,25 @@ export class Fields implements Iterable<[name: string, value: string]> {
     return fields
   }
 
-  /** @internal Bit n: there is a field of known kind n. */
-  get present(): number {
-    if (this.#list === undefined) return this.#present & ~underscores
-    let present = 0
-    for (let index = 0; index < this.size; index++) {
-      const kind = this.kindAt(index)
-      if (kind !== 0) present |= 1 << kind
-    }
-    return present
+  /** @internal The same for what comes as a list (name, value, name, value), which is then this one's own. */
+  static listed(list: string[], kinds: readonly number[], present: number): Fields {
+    const fields = new Fields()
+    fields.#list = list
+    fields.#kinds = kinds
+    fields.#present = present
+    return fields
   }
 
-  /** @internal Some name may have an underscore in it. */
+  /** @internal Bit n: there is a field of known kind n. */
+  get present(): number {
+    if (this.#list !== undefined && this.#kinds === undefined) this.#findKinds(this.#list)
+    return this.#present & ~underscores
+  }
+
+  /** @internal Some name has an underscore in it. */
   get underscored(): boolean {
-    return this.#list !== undefined || (this.#present & underscores) !== 0
+    if (this.#list !== undefined && this.#kinds === undefined) this.#findKinds(this.#list)
+    return (this.#present & underscores) !== 0
   }
 
   /** How many fields there are; a name that comes twice counts twice. */
@@ -235,7 +243,23 @@ export class Fields implements Iterable<[name: string, value: string]> {
   /** @internal Which of the {@link knownNames} the field is. */
   kindAt(index: number): number {
     if (this.#list === undefined) return this.#marks[index * marksPerField + 4] as number
-    return kinds.get(this.nameAt(index).toLowerCase()) ?? 0
+    return (this.#kinds ?? this.#findKinds(this.#list))[index] as number
+  }
+
+  /** Looks at all names of the list, so that nobody has to look at them again until it is changed. */
+  #findKinds(list: readonly string[]): readonly number[] {
+    const found: number[] = []
+    let present = 0
+    for (let at = 0; at < list.length; at += 2) {
+      const name = list[at] as string
+      const kind = kinds.get(name.toLowerCase()) ?? 0
+      if (kind !== 0) present |= 1 << kind
+      else if (name.includes('_')) present |= underscores
+      found.push(kind)
+    }
+    this.#kinds = found
+    this.#present = present
+    return found
   }
 
   /**
@@ -280,7 +304,23 @@ export class Fields implements Iterable<[name: string, value: string]> {
     return out
   }
 
+  /**
+   * @internal The fields as HTTP/2 writes them, in a list (name, value, name, value) that is the caller's: with their names
+   * in lower case, and without those that {@link serialize} would leave out.
+   */
+  pairs(drop: number, names?: ReadonlySet<string>): string[] {
+    const pairs: string[] = []
+    for (let index = 0; index < this.size; index++) {
+      const kind = this.kindAt(index)
+      if (kind !== 0 && ((drop >>> kind) & 1) === 1) continue
+      const name = kind === 0 ? this.nameAt(index).toLowerCase() : (knownNames[kind] as string)
+      if (names?.has(name) !== true) pairs.push(name, this.valueAt(index))
+    }
+    return pairs
+  }
+
   #changeable(): string[] {
+    this.#kinds = undefined
     if (this.#list !== undefined) return this.#list
     const list: string[] = []
     for (let index = 0; index < this.#marks.length / marksPerField; index++) {

@@ -290,6 +290,14 @@ class ForwardedHead implements ReadyHead {
   fields(): Fields {
     return this.#forwarding.responseFields(this.#head, this.#answered)
   }
+
+  pairs(): string[] {
+    return this.#forwarding.responsePairs(this.#head, this.#answered)
+  }
+
+  get trailed(): boolean {
+    return this.#head.version !== '1.0'
+  }
 }
 
 const nothing = new Uint8Array(0)

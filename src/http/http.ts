@@ -7,6 +7,9 @@ import { checkErrorPages, type ErrorPages } from './faults.ts'
 import { type HookPoint, HookScope, type Hooks, hookPoints } from './hooks.ts'
 import { defaultHeadLimits } from './http1/head-reader.ts'
 import { Http1Session } from './http1/session.ts'
+import { type Http2Options, http2Rules } from './http2/options.ts'
+import { choosing } from './http2/prior-knowledge.ts'
+import { Http2Session } from './http2/session.ts'
 import { bodyLimitOption, type HttpRoute, PreparedRoute } from './routes.ts'
 import { routeMatchNames } from './routing/route-match.ts'
 import { RouteTable } from './routing/route-table.ts'
@@ -37,13 +40,18 @@ export interface HttpOptions extends HttpTimeoutOptions {
    * @default true
    */
   halfOpen?: boolean
+  /** HTTP/2: to clients that choose it by ALPN, if it is not false. @default {} */
+  http2?: false | Http2Options
   /** Told once of every request, when all of it is over; {@link combinedLogLine} makes a line of it. @default nobody */
   log?: (entry: AccessEntry) => void
 }
 
-/** The protocol that speaks HTTP/1.1, and what can be asked of it while it runs. */
+/** A session of either version. */
+type AnyHttpSession = ClientSession & HttpSession
+
+/** The protocol that speaks HTTP/1.1 and HTTP/2, and what can be asked of it while it runs. */
 export interface Http extends Protocol {
-  (client: Connection): ClientSession & HttpSession
+  (client: Connection): AnyHttpSession | Promise<AnyHttpSession>
   /** Adds hooks for all sessions and transactions from now on. */
   hook(hooks: Hooks): void
   /** Takes other routes for the requests that come from now on. Throws `XPS_INVALID_OPTION`, and changes nothing then. */
@@ -61,6 +69,7 @@ const optionNames = [
   'bodyLimit',
   'maxRequestsPerSession',
   'halfOpen',
+  'http2',
   'log',
   ...httpTimeoutNames,
 ]
@@ -102,7 +111,12 @@ export function http(options: HttpOptions = {}): Http {
     scope.use(prepared, new RouteTable(prepared.map(heldRoute)))
   }
   use(options.routes ?? [])
-  return Object.assign((client: Connection) => new Http1Session(client, scope), {
+  const rules = http2Rules(options.http2)
+  const http1 = (client: Connection): AnyHttpSession => new Http1Session(client, scope)
+  const http2 = (client: Connection): AnyHttpSession =>
+    rules === undefined ? http1(client) : new Http2Session(client, scope, rules)
+  return Object.assign(choosing(http1, http2, rules?.cleartext === true), {
+    alpn: rules === undefined ? ['http/1.1'] : ['h2', 'http/1.1'],
     hook: (given: Hooks) => void hooks.add(checkHooks(given)),
     route: use,
     stats: () => scope.stats(),

@@ -45,6 +45,18 @@ export class OwnHead implements ReadyHead {
     return headers.has('date') ? block : `${block}date: ${httpDate()}\r\n`
   }
 
+  pairs(): string[] {
+    const { headers } = this.#head
+    const pairs = headers.pairs(written)
+    if (!headers.has('date')) pairs.push('date', httpDate())
+    return pairs
+  }
+
+  /** Those who answer here have no trailers to send. */
+  get trailed(): boolean {
+    return false
+  }
+
   fields(): Fields {
     const fields = new Fields()
     const { headers } = this.#head

@@ -8,6 +8,7 @@ import { type ErrorPages, faultAnswer, plainFaultAnswer } from './faults.ts'
 import { checkFields } from './fields.ts'
 import type { HookScope } from './hooks.ts'
 import type { HeadLimits } from './http1/head-reader.ts'
+import type { Flood } from './http2/options.ts'
 import type { Answer, RequestHead } from './messages.ts'
 import { Origin, type PoolOptions, poolRules } from './pool.ts'
 import type { PreparedRoute } from './routes.ts'
@@ -37,6 +38,8 @@ export interface HttpStats {
   readonly statuses: Readonly<Record<'2xx' | '3xx' | '4xx' | '5xx', number>>
   /** What went wrong, by code. */
   readonly faults: Readonly<Record<string, number>>
+  /** HTTP/2 connections that were ended because their client sent too much, by what that was. */
+  readonly floods: Readonly<Record<Flood, number>>
   /** The connections to each upstream. */
   readonly upstreams: Readonly<Record<string, { connections: number; idle: number; queued: number }>>
 }
@@ -78,6 +81,7 @@ export class HttpScope implements OriginBook {
   /** By the first digit of the status. */
   readonly #statuses = [0, 0, 0, 0, 0, 0]
   readonly #faults: Record<string, number> = {}
+  readonly #floods: Record<Flood, number> = { resets: 0, pings: 0, settings: 0, priorities: 0, frames: 0 }
 
   constructor(parts: HttpScopeParts) {
     this.hooks = parts.hooks
@@ -240,6 +244,11 @@ export class HttpScope implements OriginBook {
     this.#log?.(entryOfFault(session, error, status))
   }
 
+  /** A client was sent away because it sent too much of something. */
+  flooded(what: Flood): void {
+    this.#floods[what]++
+  }
+
   #countStatus(status: number): void {
     const first = Math.min(5, Math.trunc(status / 100))
     this.#statuses[first] = (this.#statuses[first] as number) + 1
@@ -269,6 +278,7 @@ export class HttpScope implements OriginBook {
       left: this.#left,
       statuses: { '2xx': twos, '3xx': threes, '4xx': fours, '5xx': fives },
       faults: { ...this.#faults },
+      floods: { ...this.#floods },
       upstreams,
     }
   }

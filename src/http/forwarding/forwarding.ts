@@ -196,6 +196,23 @@ export class Forwarding {
     return via === undefined ? fields : fields.append('Via', via)
   }
 
+  /** The same as HTTP/2 writes it: see {@link Fields.pairs}. */
+  responsePairs(response: ResponseHead, answered: Answered, drop = 0): string[] {
+    const names = this.#namedIn(response.headers)
+    const rewritten = this.#rewritten(response, answered)
+    const pairs = response.headers.pairs(hopByHop | drop, rewritten === undefined ? names : withNames(names, rewritten))
+    if (rewritten !== undefined) {
+      const kept = onlyKept(rewritten, names)
+      for (let at = 0; at < kept.length; at++) {
+        const one = kept[at] as string
+        pairs.push(at % 2 === 0 ? one.toLowerCase() : one)
+      }
+    }
+    const via = this.#provenance.viaOf(response.version)
+    if (via !== undefined) pairs.push('via', via)
+    return pairs
+  }
+
   /** Trailers for the next hop, of a message with the given head. */
   trailers(trailers: Fields, head: Fields): Fields {
     return forwardedTrailers(trailers, head, this.#protect)

@@ -1,4 +1,5 @@
 import { XpsError } from '../../errors.ts'
+import { checkAuthority } from '../authority.ts'
 import { Fields } from '../fields.ts'
 import { RequestHead } from '../messages.ts'
 import { CR, LF, pathBytes, queryBytes, SP, tokenBytes } from './grammar.ts'
@@ -131,21 +132,6 @@ function methodOf(bytes: Buffer, start: number, end: number): string {
   if (end - start === 3 && bytes[start] === 0x47 && bytes[start + 1] === 0x45 && bytes[start + 2] === 0x54) return 'GET'
   return bytes.toString('latin1', start, end)
 }
-
-let lastAuthority = ''
-
-/** Whether it is a host with or without a port. The last good one is remembered: the same come again and again. */
-function checkAuthority(given: string): boolean {
-  if (given === lastAuthority) return true
-  const match = given.length > 255 + 6 ? null : hostAndPort.exec(given)
-  if (match === null || Number(match[2] ?? 0) > 65_535) return false
-  if (match[1] !== undefined && !URL.canParse(`http://${match[1]}/`)) return false
-  lastAuthority = given
-  return true
-}
-
-/** An IPv6 address or a name, and a port; or nothing, which says that there is no name (RFC 9110, 7.2). */
-const hostAndPort = /^(?:(?:(\[[\dA-Fa-f:.]{2,45}\])|(?:[\w.~-]|%[\dA-Fa-f]{2})+)(?::(\d{1,5}))?)?$/
 
 /** Whether a `Host` says what the target of CONNECT does; clients leave the port out. */
 function isHostOf(target: string, host: string): boolean {

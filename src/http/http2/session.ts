@@ -1,0 +1,272 @@
+import { performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import { Deadlines } from '../../admission/deadlines.ts'
+import type { Alarm } from '../../clock.ts'
+import type { Connection } from '../../core/connection.ts'
+import { asXpsError, systemCode, XpsError } from '../../errors.ts'
+import type { Lifetime } from '../../lifetime/lifetime.ts'
+import { ClientHttpSession, ofTransactions } from '../client-http-session.ts'
+import { Fields } from '../fields.ts'
+import { RequestHead } from '../messages.ts'
+import type { HttpScope } from '../scope.ts'
+import { Transaction } from '../transaction.ts'
+import { codeOfEnd, codes } from './codes.ts'
+import { FloodGuard } from './flood-guard.ts'
+import { nodeOptions } from './node-options.ts'
+import type { Flood, Http2Rules } from './options.ts'
+import { type ReadRequest, readRequest } from './request-head.ts'
+import { Http2Stream, type StreamOwner } from './stream.ts'
+
+/** How long a client may take to say that it has got the first GOAWAY, in milliseconds. */
+const goAwayWait = 1_000
+
+/**
+ * An HTTP/2 connection of a client: transactions beside each other, each on a stream of its own.
+ *
+ * ```
+ *  client's socket ◄─► node:http2 ─► 'stream' ─► Http2Stream, Transaction
+ *                                 └► pings, settings, resets ─► FloodGuard
+ * ```
+ *
+ * It ends by GOAWAY: the first says that the end is near, the second, when the client has that, which of its requests
+ * were taken; then the connection closes with its last stream.
+ */
+export class Http2Session extends ClientHttpSession implements StreamOwner {
+  readonly #rules: Http2Rules
+  readonly #guard: FloodGuard
+  #node: ServerHttp2Session | undefined
+  /** Those that have not closed; the transactions of some have. */
+  readonly #streams = new Set<Http2Stream>()
+  /** The client has begun: its preface and settings came. */
+  #greeted = false
+  /** Since when it has had no stream. */
+  #idleSince: number
+  #leaving = false
+  #alarm: Alarm | undefined
+  #flooded = false
+
+  constructor(client: Connection, scope: HttpScope, rules: Http2Rules) {
+    super(client, scope)
+    this.#rules = rules
+    this.#idleSince = client.since
+    this.#guard = new FloodGuard(rules, this.time())
+  }
+
+  /** No stream is open. */
+  override get idle(): boolean {
+    return this.#streams.size === 0
+  }
+
+  override get lastActive(): number {
+    let last = super.lastActive
+    for (let child = this.firstChild; child !== undefined; child = child.nextSibling) {
+      if (child instanceof Transaction) last = Math.max(last, child.lastActive)
+    }
+    return last
+  }
+
+  protected override listen(): void {
+    const { client } = this
+    if (client.phase !== 'open') return
+    const socket = client.takeSocket()
+    const node = performServerHandshake(socket, nodeOptions(this.#rules, this.scope.limits))
+    this.#node = node
+    // What breaks the protocol, or Node's own limits, ends here: only now can the client be told what for.
+    const destroy = node.destroy.bind(node)
+    node.destroy = (error, code) => {
+      const reason = this.#endingOf(error)
+      destroy(error, code ?? (reason === undefined ? undefined : codeOfEnd(reason)))
+      if (reason !== undefined) this.abort(reason)
+    }
+    node.on('stream', (stream, _headers, flags, raw?: string[]) => this.#begin(stream, flags, raw ?? []))
+    node.on('remoteSettings', () => {
+      this.#greeted = true
+      this.client.movedIn()
+      this.#count('settings')
+    })
+    node.on('ping', () => this.#count('pings'))
+    ;(node as NodeJS.EventEmitter).on('priority', () => this.#count('priorities'))
+    node.on('goaway', () => this.#left())
+    node.on('error', ignore)
+    // In HTTP/2 a client has no reason to end its direction but that it has gone.
+    socket.once('end', () => node.destroy())
+    socket.read(0)
+  }
+
+  #begin(node: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
+    node.on('error', ignore)
+    if (node.destroyed || node.closed) return this.#count('resets')
+    if (this.phase === 'closed') return node.close(codes.refused)
+    this.client.movedIn()
+    let stream: Http2Stream
+    try {
+      stream = new Http2Stream(node, readRequest(raw, (flags & endStream) !== 0, this.scope.limits), this)
+    } catch (error) {
+      return this.#refuse(node, asXpsError(error, 'XPS_BAD_REQUEST', 'the request cannot be read'))
+    }
+    this.#streams.add(stream)
+    const transaction = this.begin(stream)
+    stream.transaction = transaction
+    transaction.start()
+    if (this.lastRequest) this.#goAway()
+  }
+
+  /** What came is no request: the client is told so, on its stream. */
+  #refuse(node: ServerHttp2Stream, error: XpsError): void {
+    const stream = new Http2Stream(node, noRequest, this)
+    this.#streams.add(stream)
+    try {
+      this.refusal(error, (answer, body) => stream.refuse(answer, body))
+    } catch (failure) {
+      this.fault(failure)
+      stream.reset(codes.protocol)
+    }
+  }
+
+  /** @internal */
+  moved(direction: 'in' | 'out'): void {
+    if (direction === 'in') this.client.movedIn()
+    else this.client.movedOut()
+  }
+
+  /** @internal */
+  streamClosed(stream: Http2Stream, early: boolean): void {
+    this.#streams.delete(stream)
+    if (early) this.#count('resets')
+    if (this.#streams.size > 0) return
+    this.#idleSince = this.time()
+    this.#left()
+  }
+
+  protected override onChildClosed(child: Lifetime): void {
+    if (child instanceof Transaction) this.counted(child)
+    super.onChildClosed(child)
+  }
+
+  #count(what: Exclude<Flood, 'frames'>): void {
+    if (this.#flooded || !this.#guard.count(what, this.time())) return
+    this.#flooded = true
+    this.scope.flooded(what)
+    // What has come with it is read first: nghttp2 cannot be ended while it reads.
+    setImmediate(() => this.abort(new XpsError('XPS_FLOOD', `the client sends too many ${what}`, { origin: 'client' })))
+  }
+
+  /** Why Node ends it, where it is not because of us. */
+  #endingOf(error: unknown): XpsError | undefined {
+    if (error === undefined || error === null || typeof error === 'number' || this.phase === 'closed') return undefined
+    const code = systemCode(error)
+    if (code?.startsWith('ERR_HTTP2') !== true) return undefined
+    const errno = Number((error as { errno?: unknown }).errno)
+    if (code === 'ERR_HTTP2_TOO_MANY_INVALID_FRAMES' || floodErrors.has(errno)) {
+      this.scope.flooded('frames')
+      return new XpsError('XPS_FLOOD', 'the client sends too many frames', { origin: 'client', cause: error })
+    }
+    if (code === 'ERR_HTTP2_SESSION_ERROR') {
+      return new XpsError('XPS_RESET', 'the client ended the connection with an error', {
+        origin: 'client',
+        cause: error,
+      })
+    }
+    return asXpsError(error, 'XPS_BAD_REQUEST', 'the client broke the protocol', { origin: 'client' })
+  }
+
+  // The end.
+
+  endAfter(): void {
+    this.#goAway()
+  }
+
+  protected override onDraining(draining: boolean): void {
+    if (draining) this.#goAway()
+  }
+
+  protected override onDrain(): void {
+    this.#goAway()
+    super.onDrain()
+  }
+
+  /** Says that no more requests are taken, and ends the connection with the last that was. */
+  #goAway(): void {
+    const node = this.#node
+    if (this.#leaving || node === undefined || node.destroyed) return
+    this.#leaving = true
+    node.goaway(codes.none, 2 ** 31 - 1)
+    const last = (): void => {
+      this.#alarm?.cancel()
+      this.#alarm = undefined
+      node.close()
+      this.#left()
+    }
+    if (this.#streams.size === 0 || node.closed) return last()
+    // What the client had sent before it got the first is known when it answers: the second names the last that was taken.
+    this.#alarm = this.clock.after(goAwayWait, last)
+    node.ping(() => {
+      if (this.#alarm !== undefined) last()
+    })
+  }
+
+  /** If no more streams can come, and none is left, the client has a little time to end the connection. */
+  #left(): void {
+    if (this.#node?.closed !== true || this.#streams.size > 0) return
+    this.#alarm?.cancel()
+    this.#alarm = this.clock.after(this.client.lingerTimeout, () => this.client.abort())
+  }
+
+  // Time.
+
+  protected override deadlines(deadlines: Deadlines): void {
+    const { client, timeouts } = this
+    const { bodyTimeout, keepAliveTimeout } = this.scope.timeouts
+    if (this.#leaving && this.#streams.size === 0) {
+      // It is about to end: see above.
+    } else if (!this.#greeted) deadlines.offer(client.since, timeouts.firstByteTimeout, 'first-byte')
+    else if (this.#streams.size === 0) deadlines.offer(this.#idleSince, keepAliveTimeout, 'keep-alive')
+    for (const stream of this.#streams) stream.deadlines(deadlines, bodyTimeout, timeouts.clientIdleTimeout)
+    super.deadlines(deadlines)
+  }
+
+  protected override timedOut(error: XpsError): void {
+    const { reason } = error
+    if (reason === 'keep-alive') {
+      this.#goAway()
+      this.finish(error)
+    } else if (reason !== undefined && (ofTransactions.has(reason) || reason === 'client-idle')) {
+      const { bodyTimeout } = this.scope.timeouts
+      for (const stream of [...this.#streams]) {
+        const own = new Deadlines(this.clock.now())
+        stream.deadlines(own, bodyTimeout, this.timeouts.clientIdleTimeout)
+        // Those that ran out of another time are seen at the next look.
+        if (own.passed && own.reason === reason) stream.timedOut(error)
+      }
+    } else super.timedOut(error)
+  }
+
+  protected override onAbort(error: XpsError): void {
+    const node = this.#node
+    if (node !== undefined && !node.destroyed) end(node, codeOfEnd(error))
+    super.onAbort(error)
+  }
+
+  protected override onClosed(error: XpsError | undefined): void {
+    this.#alarm?.cancel()
+    this.#alarm = undefined
+    super.onClosed(error)
+  }
+}
+
+function ignore(): void {}
+
+/** Ends it with a code; the declarations know only errors there, Node a code too. */
+function end(node: ServerHttp2Session, code: number): void {
+  node.destroy(code as unknown as Error)
+}
+
+/** The flag of HEADERS that no body follows (RFC 9113, 6.2). */
+const endStream = 0x1
+/** What nghttp2 calls a flood of answers that are owed, and one of CONTINUATION frames. */
+const floodErrors: ReadonlySet<number> = new Set([-904, -905])
+const noRequest: ReadRequest = {
+  head: new RequestHead('GET', '/', '2', new Fields(), ''),
+  length: -1,
+  expectsContinue: false,
+  protocol: undefined,
+}

@@ -1,0 +1,295 @@
+import type { ServerHttp2Stream, ServerStreamResponseOptions } from 'node:http2'
+import type { Deadlines } from '../../admission/deadlines.ts'
+import { XpsError } from '../../errors.ts'
+import { PipeSource } from '../../pipe/source.ts'
+import type { ClientStream, ReadyHead, ResponseSink } from '../client-stream.ts'
+import { Fields } from '../fields.ts'
+import { type Answer, type RequestHead, ResponseHead } from '../messages.ts'
+import { OwnHead } from '../ready-head.ts'
+import type { Transaction } from '../transaction.ts'
+import { BodySink, type BodyWriter } from './body-sink.ts'
+import { BodySource, type BodyTaker } from './body-source.ts'
+import { codeOfCut, codes, nameOfCode } from './codes.ts'
+import type { ReadRequest } from './request-head.ts'
+import { fieldMap, responseHeaders, tamed } from './response-head.ts'
+import { sendWhole } from './whole-body.ts'
+
+/** What a {@link Http2Stream} asks of its session. */
+export interface StreamOwner {
+  /** Bytes came from the client, or went to it. */
+  moved(direction: 'in' | 'out'): void
+  /** It has closed, whatever else is going on. `early` says that the client did not wait for its end. */
+  streamClosed(stream: Http2Stream, early: boolean): void
+  /** No other request is to come on the connection. */
+  endAfter(): void
+  time(): number
+}
+
+/**
+ * One request of a client and its response, on a stream of `node:http2`.
+ *
+ * ```
+ *  'stream' ─► readRequest ─► Transaction
+ *  'data'   ─► BodySource ─► pipe ─► whoever answers
+ *  respond  ◄── head                                end   ◄── a body that is at hand
+ *  write    ◄── BodySink  ◄── pipe ◄── response     sendTrailers ◄── what follows it
+ * ```
+ *
+ * It may outlive its transaction, while the client takes what was handed over.
+ */
+export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
+  readonly request: RequestHead
+  readonly requestLength: number
+  expectsContinue: boolean
+  requestComplete: boolean
+  requestTrailers: Fields | undefined
+  /** What it is about; undefined before it has begun. */
+  transaction: Transaction | undefined
+  readonly #stream: ServerHttp2Stream
+  readonly #owner: StreamOwner
+  #body: BodySource | undefined
+  #sink: BodySink | undefined
+  /** Where the body goes that nobody has a sink for any more: it is complete, or cut. */
+  #responded = false
+  /** When bytes last moved, by the session's clock. */
+  #lastIn: number
+  #lastOut = 0
+  #cut = false
+
+  constructor(stream: ServerHttp2Stream, read: ReadRequest, owner: StreamOwner) {
+    this.#stream = stream
+    this.#owner = owner
+    this.request = read.head
+    this.requestLength = read.length
+    this.expectsContinue = read.expectsContinue
+    this.requestComplete = read.length === 0
+    this.#lastIn = owner.time()
+    ;(stream as Owned)[owned] = this
+    stream.on('close', onClose)
+    if (!this.requestComplete) stream.on('trailers', onTrailers)
+  }
+
+  // The request.
+
+  /** It is never at hand whole: what follows a head comes later, be it in the same packet. */
+  get requestBytes(): undefined {
+    return undefined
+  }
+
+  requestBody(): PipeSource {
+    if (this.requestLength === 0) return PipeSource.from('')
+    this.#body ??= new BodySource(this.#stream, this)
+    return this.#body
+  }
+
+  /** @internal Asks the client for the body that it holds back, if nobody else does. */
+  bodyWanted(): void {
+    if (!this.expectsContinue || this.transaction?.forwarded === true) return
+    this.#continue()
+  }
+
+  #continue(): void {
+    if (this.#stream.headersSent || this.#closed || !this.expectsContinue) return
+    this.expectsContinue = false
+    this.#stream.additionalHeaders({ ':status': 100 })
+  }
+
+  /** @internal */
+  bodyMoved(passed?: number): XpsError | undefined {
+    if (passed === undefined) {
+      this.#lastOut = this.#owner.time()
+      this.#owner.moved('out')
+      return undefined
+    }
+    this.#lastIn = this.#owner.time()
+    this.#owner.moved('in')
+    const limit = this.transaction?.bodyLimit ?? 0
+    if (limit === 0 || passed <= limit) return undefined
+    const error = new XpsError('XPS_TOO_LARGE', 'the body of the request is too long', {
+      origin: 'client',
+      status: 413,
+    })
+    this.transaction?.fail(error)
+    return error
+  }
+
+  /** @internal */
+  bodyRead(): void {
+    this.requestComplete = true
+  }
+
+  /** @internal */
+  trailed(raw: readonly string[]): void {
+    this.requestTrailers = new Fields()
+    for (let at = 0; at < raw.length; at += 2) this.requestTrailers.append(raw[at] as string, raw[at + 1] as string)
+  }
+
+  // The response.
+
+  inform(head: ReadyHead): void {
+    const stream = this.#stream
+    if (this.#closed || stream.headersSent) return
+    if (head.status === 100) return this.#continue()
+    stream.additionalHeaders(responseHeaders(head.status, head.pairs()))
+    this.#owner.moved('out')
+  }
+
+  respond(head: ReadyHead, length: number, body: Uint8Array | null): undefined
+  respond(head: ReadyHead, length: number, body: undefined): ResponseSink
+  respond(head: ReadyHead, length: number, body: Uint8Array | null | undefined): ResponseSink | undefined {
+    const stream = this.#stream
+    const pairs = head.pairs()
+    if (length >= 0) pairs.push('content-length', String(length))
+    const ended = body === null || body?.length === 0
+    const trailed = body === undefined && head.trailed && length < 0
+    this.#sendHead(responseHeaders(head.status, pairs), ended ? endOfStream : trailed ? withTrailers : moreToCome)
+    this.#lastOut = this.#owner.time()
+    this.#owner.moved('out')
+    if (body === undefined) {
+      const sink = new BodySink(stream, this, stream.writableEnded ? 0 : length)
+      this.#sink = sink
+      if (trailed) stream.on('wantTrailers', onWantTrailers)
+      // Whoever is told by then that the client has gone has still to learn that its body goes nowhere.
+      if (this.#closed) sink.close(gone())
+      return sink
+    }
+    if (!ended && !stream.writableEnded) sendWhole(stream, body as Uint8Array)
+    this.#complete()
+    return undefined
+  }
+
+  #sendHead(headers: ReturnType<typeof responseHeaders>, options: ServerStreamResponseOptions): void {
+    if (this.#closed) return
+    try {
+      this.#stream.respond(headers, options)
+    } catch {
+      if (this.#closed) return
+      try {
+        this.#stream.respond(tamed(headers), options)
+      } catch (error) {
+        throw new XpsError('XPS_BAD_RESPONSE', 'the head of the response cannot be sent in HTTP/2', {
+          origin: 'upstream',
+          status: 502,
+          cause: error,
+        })
+      }
+    }
+  }
+
+  respondAgain(_answer: Answer): boolean {
+    return false
+  }
+
+  endAfter(): void {
+    this.#owner.endAfter()
+  }
+
+  cut(error: XpsError): void {
+    const sink = this.#sink
+    this.#sink = undefined
+    this.reset(codeOfCut(error))
+    sink?.close(error)
+  }
+
+  /** Ends the stream now, whatever of it is under way. */
+  reset(code: number): void {
+    this.#cut = true
+    this.#stream.close(code)
+  }
+
+  /** Answers what is no transaction. */
+  refuse(answer: Answer, body: Uint8Array): void {
+    const head = new OwnHead(new ResponseHead(answer.status, '', '2', new Fields(answer.headers)))
+    this.respond(head, body.length, this.request.method === 'HEAD' ? null : body)
+  }
+
+  /** @internal The response's body has been handed over, or never will be. */
+  bodyWritten(error: XpsError | undefined): void {
+    const { transaction } = this
+    this.#lastOut = this.#owner.time()
+    if (error === undefined && !this.#closed) {
+      const { trailersOf } = this.#sink as BodySink
+      this.#trailersOf = trailersOf
+      if (!this.#stream.writableEnded) this.#stream.end()
+      this.#complete()
+    }
+    this.#sink = undefined
+    transaction?.responded(error)
+  }
+
+  #trailersOf: (() => Fields | undefined) | undefined
+
+  /** @internal All of the body is on its way. */
+  sendTrailers(): void {
+    const trailers = this.#trailersOf?.()
+    // An empty list ends the stream with an empty frame.
+    this.#stream.sendTrailers(trailers === undefined ? {} : fieldMap(trailers.pairs(0)))
+  }
+
+  /** The response has been handed over. A client that is still sending is told to stop, when it has it all. */
+  #complete(): void {
+    this.#responded = true
+    if (this.requestComplete || !this.#stream.readable) return
+    // Where nobody has read of it, Node does the same.
+    if (this.#body !== undefined) this.#stream.close(codes.none)
+  }
+
+  get #closed(): boolean {
+    return this.#stream.closed || this.#stream.destroyed
+  }
+
+  // Its end.
+
+  /** @internal */
+  closed(): void {
+    const early = !this.#cut && (!this.#responded || this.#stream.rstCode !== 0)
+    this.#owner.streamClosed(this, early)
+    const sink = this.#sink
+    this.#sink = undefined
+    if (this.#responded && this.#body === undefined) return
+    const error = gone(this.#stream.rstCode)
+    if (!this.#responded) this.transaction?.clientLeft(error)
+    this.#body?.cut(error)
+    sink?.close(error)
+  }
+
+  deadlines(deadlines: Deadlines, bodyTimeout: number, clientIdleTimeout: number): void {
+    const { transaction } = this
+    if (transaction !== undefined && transaction.phase !== 'closed') {
+      transaction.deadlines(deadlines)
+      if (!this.requestComplete && this.#body?.awaited === true) {
+        deadlines.offer(Math.max(this.#lastIn, transaction.stateSince), bodyTimeout, 'request-body')
+      }
+      if (this.#sink?.ready === false) deadlines.offer(this.#lastOut, clientIdleTimeout, 'client-idle')
+    } else deadlines.offer(this.#lastOut, clientIdleTimeout, 'client-idle')
+  }
+
+  timedOut(error: XpsError): void {
+    if (this.transaction !== undefined && this.transaction.phase !== 'closed') this.transaction.timedOut(error)
+    else this.reset(codes.cancel)
+  }
+}
+
+/** Where a stream of Node's has ours, so that all can share their listeners. */
+const owned = Symbol('xps stream')
+type Owned = ServerHttp2Stream & { [owned]?: Http2Stream }
+
+function onClose(this: ServerHttp2Stream): void {
+  ;(this as Owned)[owned]?.closed()
+}
+
+function onWantTrailers(this: ServerHttp2Stream): void {
+  ;(this as Owned)[owned]?.sendTrailers()
+}
+
+function onTrailers(this: ServerHttp2Stream, _headers: unknown, _flags: number, raw?: readonly string[]): void {
+  ;(this as Owned)[owned]?.trailed(raw ?? [])
+}
+
+const endOfStream: ServerStreamResponseOptions & { sendDate: boolean } = { endStream: true, sendDate: false }
+const moreToCome: ServerStreamResponseOptions & { sendDate: boolean } = { endStream: false, sendDate: false }
+const withTrailers = { waitForTrailers: true, sendDate: false }
+
+function gone(code = codes.cancel): XpsError {
+  return new XpsError('XPS_RESET', `the client took its request back (${nameOfCode(code)})`, { origin: 'client' })
+}
