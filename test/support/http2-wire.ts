@@ -376,14 +376,20 @@ export class Http2Wire implements AsyncDisposable {
     return this.goneAway ?? { kind: 'closed' }
   }
 
-  /** The last GOAWAY that came. */
+  /** The first GOAWAY that came with an error; without one, the last. */
   get goneAway(): { kind: 'goaway'; code: string; last: number } | undefined {
-    const came = this.frames.findLast(({ type }) => type === frameTypes.GOAWAY)
+    const all = this.frames.filter(({ type }) => type === frameTypes.GOAWAY)
+    const came = all.find(({ payload }) => payload.readUInt32BE(4) !== 0) ?? all.at(-1)
     if (came === undefined) return undefined
     return { kind: 'goaway', code: errorName(came.payload.readUInt32BE(4)), last: came.payload.readUInt32BE(0) }
   }
 
-  /** Waits until the other side has ended the connection; gives its last GOAWAY. */
+  /** Whether nothing more can come: the connection is at its end, or a GOAWAY has said of an error. */
+  get dead(): boolean {
+    return this.ended || this.closed || (this.goneAway !== undefined && this.goneAway.code !== 'NO_ERROR')
+  }
+
+  /** Waits until the other side has ended the connection; gives its GOAWAY. */
   async over(): Promise<Ending> {
     await this.until('the end of the connection', () => this.ended || this.closed)
     return this.goneAway ?? { kind: 'closed' }
@@ -398,7 +404,7 @@ export class Http2Wire implements AsyncDisposable {
     this.ping(mark)
     const answered = (): boolean =>
       this.frames.some(({ type, flags, payload }) => type === frameTypes.PING && flags === ACK && payload.equals(mark))
-    await this.until('an answer to PING', () => answered() || this.ended || this.closed)
+    await this.until('an answer to PING', () => answered() || this.dead)
     return answered()
   }
 
@@ -449,7 +455,7 @@ export class Http2Wire implements AsyncDisposable {
   }
 
   #broken(stream: number): boolean {
-    return this.stream(stream).reset !== undefined || this.ended || this.closed
+    return this.stream(stream).reset !== undefined || this.dead
   }
 
   #take(came: Frame): void {
