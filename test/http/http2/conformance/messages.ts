@@ -208,7 +208,7 @@ const characters: readonly ConformanceCase[] = [
   dropped('a tab after a value', ['name', 'value\t']),
   right('8.2.1', 'spaces and tabs in the middle of a value', plus(['name', 'v a\tl']), /name: v a\tl/),
   right('8.2.1', 'an empty value', plus(['name', '']), /name: \n/),
-  right('8.2.1', 'bytes above 0x7f in a value', plus(['name', 'caf\xe9']), /name: caf\xe9/),
+  right('8.2.1', 'bytes above 0x7f in a value', plus(['name', 'caf\xe9']), /name: caf[\x80-\xff]\n/),
   right('8.2.1', 'every character that a name may have', plus(["!#$%&'*+-.^_`|~09az", 'x']), /~09az: x/),
 ]
 
