@@ -75,7 +75,7 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
     node.destroy = (error, code) => {
       const reason = this.#endingOf(error)
       destroy(error, code ?? (reason === undefined ? undefined : codeOfEnd(reason)))
-      if (reason !== undefined) this.abort(reason)
+      if (reason !== undefined) this.#ended(reason)
     }
     node.on('stream', (stream, _headers, flags, raw?: string[]) => this.#begin(stream, flags, raw ?? []))
     node.on('remoteSettings', () => {
@@ -147,7 +147,20 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
     this.#flooded = true
     this.scope.flooded(what)
     // What has come with it is read first: nghttp2 cannot be ended while it reads.
-    setImmediate(() => this.abort(new XpsError('XPS_FLOOD', `the client sends too many ${what}`, { origin: 'client' })))
+    setImmediate(() => this.#end(new XpsError('XPS_FLOOD', `the client sends too many ${what}`, { origin: 'client' })))
+  }
+
+  /** Ends it now, but not before the client has been told why. */
+  #end(error: XpsError): void {
+    const node = this.#node
+    if (node !== undefined && !node.destroyed) end(node, codeOfEnd(error))
+    this.#ended(error)
+  }
+
+  /** Node is ending it: when the client has taken the GOAWAY, the socket closes, and all with it. */
+  #ended(error: XpsError): void {
+    this.finish(error)
+    this.#linger()
   }
 
   /** Why Node ends it, where it is not because of us. */
@@ -206,9 +219,12 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
 
   /** If no more streams can come, and none is left, the client has a little time to end the connection. */
   #left(): void {
-    if (this.#node?.closed !== true || this.#streams.size > 0) return
+    if (this.#node?.closed === true && this.#streams.size === 0) this.#linger()
+  }
+
+  #linger(): void {
     this.#alarm?.cancel()
-    this.#alarm = this.clock.after(this.client.lingerTimeout, () => this.client.abort())
+    this.#alarm = this.phase === 'closed' ? undefined : this.clock.after(this.client.lingerTimeout, () => this.client.abort())
   }
 
   // Time.
@@ -237,7 +253,7 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
         // Those that ran out of another time are seen at the next look.
         if (own.passed && own.reason === reason) stream.timedOut(error)
       }
-    } else super.timedOut(error)
+    } else this.#end(error)
   }
 
   protected override onAbort(error: XpsError): void {
