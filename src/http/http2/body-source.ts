@@ -8,8 +8,6 @@ export interface BodyTaker {
   bodyWanted(): void
   /** Bytes of it have come; the whole so far. */
   bodyMoved(passed: number): XpsError | undefined
-  /** All of it has been read from the stream. */
-  bodyRead(): void
 }
 
 /**
@@ -46,15 +44,14 @@ export class BodySource extends PipeSource {
       if (this.#all) return this.end()
       if (!this.flushed) return
     }
-    if (this.#listening) this.#stream.resume()
-    else this.#listen()
+    if (!this.#listening) this.#listen()
+    this.#stream.resume()
   }
 
   #listen(): void {
     this.#listening = true
     this.#taker.bodyWanted()
     this.#stream.on('data', (chunk: Uint8Array) => this.#take(chunk))
-    this.#stream.on('end', () => this.#ended())
   }
 
   #take(chunk: Uint8Array): void {
@@ -72,11 +69,9 @@ export class BodySource extends PipeSource {
     if (taken < chunk.length) this.#rest = chunk.subarray(taken)
   }
 
-  #ended(): void {
-    // A stream that was destroyed ends too.
-    if (this.#stream.rstCode !== 0 || this.#stream.aborted) return
+  /** All of it has been read from the stream. */
+  complete(): void {
     this.#all = true
-    this.#taker.bodyRead()
     if (this.#rest === undefined) this.end()
   }
 

@@ -6,6 +6,7 @@ class FieldMap {
   [name: string]: number | string | string[]
 }
 Object.setPrototypeOf(FieldMap.prototype, null)
+Reflect.deleteProperty(FieldMap.prototype, 'constructor')
 
 /** The fields of a response as `node:http2` takes them: from a list (name, value, name, value) in lower case. */
 export function responseHeaders(status: number, pairs: readonly string[]): OutgoingHttpHeaders {

@@ -224,7 +224,8 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
 
   #linger(): void {
     this.#alarm?.cancel()
-    this.#alarm = this.phase === 'closed' ? undefined : this.clock.after(this.client.lingerTimeout, () => this.client.abort())
+    this.#alarm =
+      this.phase === 'closed' ? undefined : this.clock.after(this.client.lingerTimeout, () => this.client.abort())
   }
 
   // Time.

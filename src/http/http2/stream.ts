@@ -1,5 +1,6 @@
 import type { ServerHttp2Stream, ServerStreamResponseOptions } from 'node:http2'
 import type { Deadlines } from '../../admission/deadlines.ts'
+import type { Clock } from '../../clock.ts'
 import { XpsError } from '../../errors.ts'
 import { PipeSource } from '../../pipe/source.ts'
 import type { ClientStream, ReadyHead, ResponseSink } from '../client-stream.ts'
@@ -23,6 +24,7 @@ export interface StreamOwner {
   /** No other request is to come on the connection. */
   endAfter(): void
   time(): number
+  readonly clock: Clock
 }
 
 /**
@@ -66,7 +68,13 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
     this.#lastIn = owner.time()
     ;(stream as Owned)[owned] = this
     stream.on('close', onClose)
-    if (!this.requestComplete) stream.on('trailers', onTrailers)
+    if (!this.requestComplete) {
+      stream.on('trailers', onTrailers)
+      stream.on('end', onEnd)
+    }
+    // Node resets what nobody has begun to read as soon as it was answered, and the reset overtakes the end of the answer if
+    // the client is slow to take that. What is paused it leaves alone.
+    stream.pause()
   }
 
   // The request.
@@ -77,7 +85,7 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   }
 
   requestBody(): PipeSource {
-    if (this.requestLength === 0) return PipeSource.from('')
+    if (this.requestComplete && this.#body === undefined) return PipeSource.from('')
     this.#body ??= new BodySource(this.#stream, this)
     return this.#body
   }
@@ -113,9 +121,12 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
     return error
   }
 
-  /** @internal */
-  bodyRead(): void {
+  /** @internal All of the body has been read. It is told of an empty one that nobody has read, too. */
+  ended(): void {
+    // A stream that was destroyed ends as well.
+    if (this.#stream.rstCode !== 0 || this.#stream.aborted) return
     this.requestComplete = true
+    this.#body?.complete()
   }
 
   /** @internal */
@@ -193,8 +204,11 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
 
   /** Ends the stream now, whatever of it is under way. */
   reset(code: number): void {
+    const stream = this.#stream
     this.#cut = true
-    this.#stream.close(code)
+    // Node ends a stream before it resets it, and what was cut short would look whole. It does not while a write is under way.
+    if (stream.headersSent && !stream.writableEnded && !this.#closed) stream.write(nothing)
+    stream.close(code)
   }
 
   /** Answers what is no transaction. */
@@ -230,8 +244,16 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   #complete(): void {
     this.#responded = true
     if (this.requestComplete || !this.#stream.readable) return
-    // Where nobody has read of it, Node does the same.
-    if (this.#body !== undefined) this.#stream.close(codes.none)
+    this.#stopLater()
+  }
+
+  /** A reset overtakes what has not left. */
+  #stopLater(): void {
+    this.#owner.clock.after(stopLook, () => {
+      if (this.#closed) return
+      if (this.#stream.state.localClose === 1) this.#stream.close(codes.none)
+      else this.#stopLater()
+    })
   }
 
   get #closed(): boolean {
@@ -278,6 +300,10 @@ function onClose(this: ServerHttp2Stream): void {
   ;(this as Owned)[owned]?.closed()
 }
 
+function onEnd(this: ServerHttp2Stream): void {
+  ;(this as Owned)[owned]?.ended()
+}
+
 function onWantTrailers(this: ServerHttp2Stream): void {
   ;(this as Owned)[owned]?.sendTrailers()
 }
@@ -286,6 +312,9 @@ function onTrailers(this: ServerHttp2Stream, _headers: unknown, _flags: number, 
   ;(this as Owned)[owned]?.trailed(raw ?? [])
 }
 
+/** How often it is looked whether an answer has left, in milliseconds. */
+const stopLook = 20
+const nothing = new Uint8Array(0)
 const endOfStream: ServerStreamResponseOptions & { sendDate: boolean } = { endStream: true, sendDate: false }
 const moreToCome: ServerStreamResponseOptions & { sendDate: boolean } = { endStream: false, sendDate: false }
 const withTrailers = { waitForTrailers: true, sendDate: false }
