@@ -279,9 +279,10 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   }
 
   protected override onChildClosed(child: Lifetime): void {
-    if (child instanceof Connection) return this.#door.left(false) // It never had a session of its own.
-    if (!(child instanceof ClientSession)) return
-    const { client, error } = child
+    // A connection here never had a session of its own.
+    if (!(child instanceof ClientSession || child instanceof Connection)) return
+    const { error } = child
+    const client = child instanceof Connection ? child : child.client
     const evicted = isXpsError(error, 'XPS_EVICTED')
     this.#door.count((counters) => {
       counters.bytesIn += client.bytesIn

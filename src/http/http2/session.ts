@@ -203,23 +203,25 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
     if (this.#leaving || node === undefined || node.destroyed) return
     this.#leaving = true
     node.goaway(codes.none, 2 ** 31 - 1)
-    const last = (): void => {
-      this.#alarm?.cancel()
-      this.#alarm = undefined
-      node.close()
-      this.#left()
-    }
-    if (this.#streams.size === 0 || node.closed) return last()
+    // Without a stream nghttp2 reads no more from here on.
+    if (this.#streams.size === 0) return this.#close(node)
     // What the client had sent before it got the first is known when it answers: the second names the last that was taken.
-    this.#alarm = this.clock.after(goAwayWait, last)
-    node.ping(() => {
-      if (this.#alarm !== undefined) last()
-    })
+    this.#alarm = this.clock.after(goAwayWait, () => this.#close(node))
+    node.ping(() => this.#close(node))
+  }
+
+  /** The second GOAWAY. Node ends the connection with its last stream. */
+  #close(node: ServerHttp2Session): void {
+    if (!node.closed && !node.destroyed) node.close()
+    this.#left()
   }
 
   /** If no more streams can come, and none is left, the client has a little time to end the connection. */
   #left(): void {
-    if (this.#node?.closed === true && this.#streams.size === 0) this.#linger()
+    const node = this.#node
+    if (node === undefined || this.#streams.size > 0) return
+    if (node.closed || node.destroyed) this.#linger()
+    else if (this.#leaving) this.#close(node)
   }
 
   #linger(): void {
