@@ -28,6 +28,7 @@ export const errorCodes = [
   'XPS_PRECONDITION',
   'XPS_BUSY',
   'XPS_FLOOD',
+  'XPS_BAD_PROXY_HEADER',
 ] as const
 
 /** A stable name for what went wrong. Match on this, never on the message. */
@@ -37,6 +38,7 @@ export type ErrorCode = (typeof errorCodes)[number]
 export type TimeoutReason =
   | 'first-byte'
   | 'connect'
+  | 'proxy-header'
   | 'handshake'
   | 'client-idle'
   | 'upstream-idle'
