@@ -27,6 +27,10 @@ export {
 } from './core/core.ts'
 export { type ListenAddress, Listener, type ListenerEvents, type ListenerOptions } from './core/listener.ts'
 export { Living } from './core/living.ts'
+export type { ProxyProtocolOptions } from './core/proxy-protocol/accept-proxy.ts'
+export type { ProxyHeader, ProxySource } from './core/proxy-protocol/proxy-header.ts'
+export type { ProxyTls, ProxyTlv } from './core/proxy-protocol/tlv.ts'
+export type { ProxyHeaderOptions } from './core/proxy-protocol/write-proxy-header.ts'
 // Where bytes go.
 export {
   type FileRoute,
@@ -42,7 +46,7 @@ export type { CertificateOptions, ListenerTlsOptions } from './core/tls/listener
 export type { Pem } from './core/tls/pem.ts'
 export type { TlsState } from './core/tls/tls-state.ts'
 export type { UpstreamTlsOptions } from './core/tls/upstream-tls.ts'
-export { Upstream, type UpstreamOptions, type UpstreamTarget } from './core/upstream.ts'
+export { type ConnectDefaults, Upstream, type UpstreamOptions, type UpstreamTarget } from './core/upstream.ts'
 export type { Zombie, ZombieReason } from './core/watch.ts'
 export {
   type ErrorCode,

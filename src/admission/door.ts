@@ -18,6 +18,8 @@ export interface Visitor {
 
 /** What a door asks of its listener. */
 export interface DoorKeeper<V extends Visitor> {
+  /** Whether it comes for others, who are counted by their addresses when they are known, and not by its own. */
+  comesForOthers(visitor: V): boolean
   /** Makes a session of the connection. */
   serve(visitor: V): void
   refused(visitor: V, reason: RefusalReason): void
@@ -72,10 +74,8 @@ export class Door<V extends Visitor> implements Doorway {
     this.counters.accepted++
     this.#admission.counters.accepted++
     if (this.#shut) return this.#refuse(visitor, 'closing')
-    const ip = this.#ipToCount(visitor)
-    if (ip !== undefined && this.#admission.countOf(ip) >= this.#limits.maxConnectionsPerIp) {
-      return this.#refuse(visitor, 'per-ip')
-    }
+    const ip = this.#keeper.comesForOthers(visitor) ? undefined : this.#ipToCount(visitor.remoteAddress)
+    if (this.#tooMany(ip)) return this.#refuse(visitor, 'per-ip')
     // Nobody waits unless there is no room, so who comes when there is room is first.
     if (this.#queue.length === 0 && this.#admission.hasRoom() && this.gate.hasRoom()) {
       this.#admission.enter(ip)
@@ -152,9 +152,21 @@ export class Door<V extends Visitor> implements Doorway {
     this.#serve(visitor, ip, this.#admission.clock.now() - entry.since)
   }
 
-  /** One that was inside has not become a session. */
-  lost(reason: RefusalReason): void {
-    this.count((counters) => counters.refused[reason]++)
+  /** One that is inside has come for somebody of that address: false if there are too many of it. */
+  introduce(visitor: V, address: string | undefined): boolean {
+    const ip = this.#ipToCount(address)
+    if (this.#tooMany(ip)) return false
+    this.#admission.enter(ip)
+    if (ip !== undefined) visitor.once('close', () => this.#admission.leave(ip))
+    return true
+  }
+
+  /** One that was inside has not become a session; without a reason, it did not want to. */
+  lost(reason: RefusalReason | undefined): void {
+    this.count((counters) => {
+      if (reason === undefined) counters.probes++
+      else counters.refused[reason]++
+    })
     this.left(false)
   }
 
@@ -181,10 +193,14 @@ export class Door<V extends Visitor> implements Doorway {
   }
 
   /** The address to count, if addresses are counted and this one is not exempt. */
-  #ipToCount(visitor: V): string | undefined {
+  #ipToCount(address: string | undefined): string | undefined {
     if (this.#limits.maxConnectionsPerIp === 0) return undefined
-    const ip = plainAddress(visitor.remoteAddress)
+    const ip = plainAddress(address)
     return ip === undefined || this.#limits.exempt.has(ip) ? undefined : ip
+  }
+
+  #tooMany(ip: string | undefined): boolean {
+    return ip !== undefined && this.#admission.countOf(ip) >= this.#limits.maxConnectionsPerIp
   }
 
   #setFull(full: boolean): void {

@@ -1,10 +1,13 @@
 import type { TimeoutReason } from '../errors.ts'
 
 /** Why a connection was closed without being served. */
-export type RefusalReason = 'queue-full' | 'queue-timeout' | 'per-ip' | 'closing' | 'gone' | 'tls'
+export type RefusalReason = 'queue-full' | 'queue-timeout' | 'per-ip' | 'closing' | 'gone' | 'tls' | 'proxy-header'
 
 /** What can end a session for taking too long. The other times are about a part of what a session does. */
-export type SessionTimeout = Exclude<TimeoutReason, 'transaction' | 'response-head' | 'queue' | 'handshake'>
+export type SessionTimeout = Exclude<
+  TimeoutReason,
+  'transaction' | 'response-head' | 'queue' | 'handshake' | 'proxy-header'
+>
 
 /** How many values fell up to and including each bound; the last count is of those above all bounds. */
 export interface Histogram {
@@ -24,6 +27,8 @@ export interface Stats {
   readonly waitTime: Histogram
   /** Connections that were never served. */
   readonly refused: Readonly<Record<RefusalReason, number>>
+  /** Connections of trusted proxies that ended without a word, as those do that look whether somebody is here. */
+  readonly probes: number
   /** Sessions that are alive. */
   readonly active: number
   /** The most that were ever alive at a time. */
@@ -45,6 +50,7 @@ const waitBounds: readonly number[] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000
 /** Where a listener counts, and its core with it. */
 export class Counters {
   accepted = 0
+  probes = 0
   evicted = 0
   zombies = 0
   bytesIn = 0
@@ -56,6 +62,7 @@ export class Counters {
     closing: 0,
     gone: 0,
     tls: 0,
+    'proxy-header': 0,
   }
   readonly timedOut: Record<SessionTimeout, number> = {
     'first-byte': 0,
@@ -93,6 +100,7 @@ export class Counters {
       queued: now.queued,
       waitTime: { bounds: waitBounds, counts: this.#waits.slice(), count: this.#waited, sum: this.#waitSum },
       refused: { ...this.refused },
+      probes: this.probes,
       active: now.active,
       peak: now.peak,
       evicted: this.evicted,

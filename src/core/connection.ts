@@ -15,6 +15,7 @@ import type { PipeSource } from '../pipe/source.ts'
 import { type Address, formatAddress } from './address.ts'
 import { Dialing, type DialPlan, type DialTarget } from './dialing.ts'
 import { Living } from './living.ts'
+import type { ProxyHeader } from './proxy-protocol/proxy-header.ts'
 import { EncryptedSink, SocketSink, SocketSource } from './socket-ends.ts'
 import { TlsState } from './tls/tls-state.ts'
 import type { TlsDialler } from './tls/upstream-tls.ts'
@@ -51,6 +52,8 @@ export interface ConnectionOptions {
   entrance?: Entrance
   /** What the peer is called, if its socket cannot tell. */
   address?: string
+  /** What the proxy that is connected has said of its client. */
+  proxied?: ProxyHeader
   /** What the handshake of its socket has come to, if that is encrypted. */
   tls?: TlsState
   /**
@@ -133,6 +136,7 @@ export class Connection extends Living<ConnectionEvents> {
   #order = 0
   #discarding = false
   #discarded = 0
+  readonly #proxied: ProxyHeader | undefined
   #tls: TlsState | undefined
   /** The socket is somebody else's to speak on. */
   #taken = false
@@ -159,6 +163,7 @@ export class Connection extends Living<ConnectionEvents> {
     this.since = clock.now()
     this.#lingerTimeout = durationOption('lingerTimeout', options.lingerTimeout, defaultLingerTimeout)
     this.#address = options.address
+    this.#proxied = options.proxied
     this.#tls = options.tls
     this.#source = new SocketSource(this)
     const encrypts = options.tls !== undefined || (options as Partial<DialPlan>).encryption !== undefined
@@ -201,19 +206,50 @@ export class Connection extends Living<ConnectionEvents> {
     if (this.#address === undefined) {
       const host = this.remoteAddress
       if (host === undefined) return 'unknown'
-      this.#address = formatAddress({ host, port: (this.#socket as Partial<Socket>).remotePort ?? 0 })
+      this.#address = formatAddress({ host, port: this.remotePort ?? 0 })
     }
     return this.#address
   }
 
-  /** The peer's IP address; undefined for Unix-domain and in-process sockets. */
+  /**
+   * The peer's IP address, or that of the client for whom a proxy has connected; undefined for Unix-domain and in-process
+   * sockets.
+   */
   get remoteAddress(): string | undefined {
+    const client = this.#proxied?.source
+    // A path on the proxy's machine says nothing here, and must not be taken for one of ours.
+    return client !== undefined && 'host' in client ? plainAddress(client.host) : this.peerAddress
+  }
+
+  /** The port that goes with {@link remoteAddress}. */
+  get remotePort(): number | undefined {
+    const client = this.#proxied?.source
+    return client !== undefined && 'host' in client ? client.port : this.peerPort
+  }
+
+  /** The IP address of whoever is connected, be it a proxy or not; undefined for Unix-domain and in-process sockets. */
+  get peerAddress(): string | undefined {
     return plainAddress((this.#socket as Partial<Socket> | undefined)?.remoteAddress)
   }
 
-  /** The peer's port; undefined for Unix-domain and in-process sockets. */
-  get remotePort(): number | undefined {
+  /** The port that goes with {@link peerAddress}. */
+  get peerPort(): number | undefined {
     return (this.#socket as Partial<Socket> | undefined)?.remotePort
+  }
+
+  /** The IP address of ours that the peer is connected to; undefined for Unix-domain sockets. */
+  get localAddress(): string | undefined {
+    return plainAddress((this.#socket as Partial<Socket> | undefined)?.localAddress)
+  }
+
+  /** The port that goes with {@link localAddress}. */
+  get localPort(): number | undefined {
+    return (this.#socket as Partial<Socket> | undefined)?.localPort
+  }
+
+  /** What the proxy that is connected has said of its client; undefined if there is no proxy that is trusted. */
+  get proxied(): ProxyHeader | undefined {
+    return this.#proxied
   }
 
   /** What the TLS handshake has come to; undefined in plain text, and before it. */
@@ -367,8 +403,15 @@ export class Connection extends Living<ConnectionEvents> {
     const socket = typeof target === 'function' ? target() : this.#connectTo(target, plan)
     this.#adoptSocket(socket)
     if (typeof target === 'function' || !readsIntoSlabs(plan)) this.#listenForData(socket)
-    if ((socket as Partial<Socket>).connecting === true) socket.once('connect', () => this.#connected())
-    else process.nextTick(() => this.#connected())
+    onceConnected(socket, () => {
+      if (!socket.destroyed) this.#introduce(socket, plan)
+      this.#connected()
+    })
+  }
+
+  /** Says for whom we have come, before anything else. */
+  #introduce(socket: Duplex, plan: DialPlan): void {
+    if (plan.introduce !== undefined) socket.write(plan.introduce(socket))
   }
 
   /** @internal */
@@ -384,13 +427,28 @@ export class Connection extends Living<ConnectionEvents> {
   }
 
   #attemptSecurely(target: DialTarget, plan: DialPlan, tls: TlsDialler): void {
+    if (plan.introduce === undefined) {
+      const where = typeof target === 'function' ? { socket: target() } : this.#placeOf(target, plan)
+      return this.#encrypt(where, target, plan, tls)
+    }
+    const plain =
+      typeof target === 'function' ? target() : connect(this.#placeOf(target, plan, false) as TcpNetConnectOpts)
+    this.#adoptSocket(plain)
+    onceConnected(plain, () => {
+      if (plain.destroyed) return
+      this.#introduce(plain, plan)
+      this.#encrypt({ socket: plain }, target, plan, tls)
+    })
+  }
+
+  #encrypt(where: object, target: DialTarget, plan: DialPlan, tls: TlsDialler): void {
     const host = typeof target !== 'function' && 'host' in target ? target.host : 'localhost'
     const { options, key } = tls.options(host, plan.alpn)
-    const where = typeof target === 'function' ? { socket: target() } : this.#placeOf(target, plan)
-    const socket = connectTls({ ...where, ...options } as NodeTlsOptions)
+    // With a socket of ours, Node does not know otherwise whose name the certificate must have.
+    const socket = connectTls({ ...where, host, ...options } as NodeTlsOptions)
     socket.setNoDelay(plan.noDelay)
     this.#adoptSocket(socket)
-    if (typeof target === 'function' || !readsIntoSlabs(plan)) this.#listenForData(socket)
+    if ('socket' in where || !readsIntoSlabs(plan)) this.#listenForData(socket)
     socket.on('session', (session) => tls.remember(key, session))
     socket.once('secureConnect', () => {
       this.#tls = new TlsState(socket as TLSSocket)
@@ -402,15 +460,13 @@ export class Connection extends Living<ConnectionEvents> {
     return connect(this.#placeOf(target, plan) as TcpNetConnectOpts)
   }
 
-  #placeOf(target: Address, plan: DialPlan): object {
+  #placeOf(target: Address, plan: DialPlan, slabs = readsIntoSlabs(plan)): object {
     return {
       // One of the two must not be there at all.
       ...target,
       allowHalfOpen: true,
       noDelay: plan.noDelay,
-      onread: readsIntoSlabs(plan)
-        ? { buffer: () => this.#point(), callback: (count: number) => this.#read(count) }
-        : undefined,
+      onread: slabs ? { buffer: () => this.#point(), callback: (count: number) => this.#read(count) } : undefined,
     }
   }
 
@@ -609,4 +665,9 @@ export class Connection extends Living<ConnectionEvents> {
     slabs.giveBack(this.#lent)
     this.#lent = undefined
   }
+}
+
+function onceConnected(socket: Duplex, connected: () => void): void {
+  if ((socket as Partial<Socket>).connecting === true) socket.once('connect', connected)
+  else process.nextTick(connected)
 }

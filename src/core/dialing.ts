@@ -15,6 +15,8 @@ export interface DialPlan {
   /** For each attempt but the last, in milliseconds. */
   readonly attemptTimeout: number
   readonly noDelay: boolean
+  /** Makes what is sent before all else, encrypted or not. */
+  readonly introduce?: ((socket: Duplex) => Uint8Array) | undefined
   /** Encrypts; undefined for plain text. */
   readonly encryption?: TlsDialler | undefined
   /** What is offered to speak instead of what the upstream's options say (ALPN); who gives it takes the socket over. */

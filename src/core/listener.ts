@@ -25,9 +25,9 @@ import { Connection, type ConnectionOptions, type Entrance } from './connection.
 import { evictIdle } from './evict.ts'
 import { Living } from './living.ts'
 import { log } from './log.ts'
+import { ProxyAcceptor, type ProxyProtocolOptions } from './proxy-protocol/accept-proxy.ts'
 import type { ListenerTlsOptions } from './tls/listener-tls.ts'
 import { TlsAcceptor } from './tls/tls-acceptor.ts'
-import { TlsState } from './tls/tls-state.ts'
 
 /** Where to listen: a port (0 for a free one), on all addresses or on one, or the path of a Unix-domain socket. */
 export type ListenAddress = number | ListenPlace
@@ -38,6 +38,8 @@ export interface ListenerOptions extends RuleOptions {
   protocol: Protocol
   /** Encrypts the connections; see `docs/tls.md`. @default plain text */
   tls?: ListenerTlsOptions
+  /** Believes what proxies of ours say of their clients; see `docs/proxy-protocol.md`. @default nobody */
+  proxyProtocol?: ProxyProtocolOptions
   /** How many connections the kernel keeps for us until we take them; the system may allow fewer. @default 511 */
   backlog?: number
   /** Whether small writes are sent at once (TCP_NODELAY). @default true */
@@ -85,9 +87,10 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   readonly #scope: ListenerScope
   readonly #server: Server
   readonly #door: Door<Socket>
+  readonly #proxy: ProxyAcceptor | undefined
   readonly #tls: TlsAcceptor | undefined
-  /** What becomes of those whose handshake is under way. */
-  readonly #arrivals: ArrivalHost | undefined
+  /** What becomes of those who are not sessions at once. */
+  readonly #arrivals: ArrivalHost
   #own: RuleOptions
   /** The same for all, so that a connection costs no object of options. */
   #clientOptions: ConnectionOptions
@@ -117,9 +120,11 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
       pauseOnConnect: true,
       noDelay: options.noDelay ?? true,
     })
+    this.#proxy = options.proxyProtocol === undefined ? undefined : new ProxyAcceptor(options.proxyProtocol)
     this.#tls = options.tls === undefined ? undefined : this.#makeTls(options.tls)
-    this.#arrivals = this.#tls === undefined ? undefined : this.#makeArrivals(this.#tls)
+    this.#arrivals = this.#makeArrivals()
     this.#door = new Door<Socket>(this.#scope.admission, rules.limits, this.#own.maxConnections ?? 0, {
+      comesForOthers: (socket) => this.#proxyOf(socket) !== undefined,
       serve: (socket) => this.#serve(socket),
       refused: (socket, reason) => this.#refused(reason, socket),
       // There is no way to make Node leave connections in the kernel; this makes it close them with the least effort.
@@ -243,7 +248,7 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   }
 
   protected override onChildOpen(child: Lifetime): void {
-    this.emit('session', child)
+    if (child instanceof ClientSession) this.emit('session', child)
   }
 
   protected override onClosed(error: XpsError | undefined): void {
@@ -305,11 +310,21 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   }
 
   #serve(socket: Socket): void {
-    const arrivals = this.#arrivals
-    if (arrivals === undefined) return this.#begin(new Connection(socket, this.#clientOptions))
-    const arrival = new Arrival(socket, arrivals)
+    if (this.#proxy !== undefined && 'port' in this.#where && socket.remoteAddress === undefined) {
+      // The peer has reset the connection, and nobody can tell any more whether it was one that is trusted.
+      socket.destroy()
+      return this.#door.lost(undefined)
+    }
+    const proxy = this.#proxyOf(socket)
+    if (proxy === undefined && this.#tls === undefined) return this.#begin(new Connection(socket, this.#clientOptions))
+    const arrival = new Arrival(socket, this.#arrivals, proxy)
     this.adopt(arrival)
     arrival.begin()
+  }
+
+  /** What reads the header, of a socket that comes from a proxy that is trusted. */
+  #proxyOf(socket: Socket): ProxyAcceptor | undefined {
+    return this.#proxy?.trusts(socket.remoteAddress) === true ? this.#proxy : undefined
   }
 
   #begin(client: Connection): void {
@@ -363,15 +378,22 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
     })
   }
 
-  #makeArrivals(tls: TlsAcceptor): ArrivalHost {
+  #makeArrivals(): ArrivalHost {
     return {
       clock: this.#scope.admission.clock,
-      tls,
-      arrived: (socket) => this.#begin(new Connection(socket, { ...this.#clientOptions, tls: new TlsState(socket) })),
-      failed: (error, address) => {
+      tls: this.#tls,
+      introduced: (socket, { source }) =>
+        source === undefined || 'path' in source || this.#door.introduce(socket, source.host),
+      arrived: (socket, proxied, tls) => {
+        const options: ConnectionOptions = { ...this.#clientOptions }
+        if (proxied !== undefined) options.proxied = proxied
+        if (tls !== undefined) options.tls = tls
+        this.#begin(new Connection(socket, options))
+      },
+      failed: (reason, error, address) => {
         if (debug.enabled) debug('%s: %s from %s', this.#address, error.message, address)
-        this.#door.lost('tls')
-        this.emit('refused', 'tls', address)
+        this.#door.lost(reason)
+        if (reason !== undefined) this.emit('refused', reason, address)
       },
     }
   }
@@ -436,6 +458,7 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
 export const listenerNames: readonly string[] = [
   'protocol',
   'tls',
+  'proxyProtocol',
   'backlog',
   'noDelay',
   'lingerTimeout',

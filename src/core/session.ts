@@ -12,6 +12,7 @@ import type { Stage } from '../pipe/stage.ts'
 import { ClientSession, type ClientSessionEvents, type Protocol } from './client-session.ts'
 import type { Connection } from './connection.ts'
 import { log } from './log.ts'
+import { proxySourceOf } from './proxy-protocol/proxy-source.ts'
 import { fileOf, prepareRoute, type Route, type Router, type RouteStages } from './router.ts'
 import { Upstream } from './upstream.ts'
 
@@ -188,7 +189,8 @@ export class Session extends ClientSession<SessionEvents> {
     if ('file' in prepared) return this.attachFile(fileOf(prepared), prepared)
     const upstream = prepared.upstream instanceof Upstream ? prepared.upstream : new Upstream(prepared.upstream)
     const { connectTimeout } = this.timeouts
-    this.attachUpstream(upstream.connect({ connectTimeout, clock: this.client.clock }), prepared)
+    const source = upstream.introduces ? proxySourceOf(this.client, true) : undefined
+    this.attachUpstream(upstream.connect({ connectTimeout, clock: this.client.clock, source }), prepared)
   }
 
   #attachClient(toClient: readonly Stage[] | undefined): void {

@@ -7,6 +7,9 @@ import { type Address, formatAddress, parseAddress } from './address.ts'
 import { Connection, defaultLingerTimeout } from './connection.ts'
 import type { DialTarget } from './dialing.ts'
 import { memorySockets } from './memory-socket.ts'
+import type { ProxySource } from './proxy-protocol/proxy-header.ts'
+import { ownSource } from './proxy-protocol/proxy-source.ts'
+import { type ProxyHeaderOptions, proxyHeaderOptions, writeProxyHeader } from './proxy-protocol/write-proxy-header.ts'
 import { TlsDialler, type UpstreamTlsOptions } from './tls/upstream-tls.ts'
 
 /**
@@ -25,6 +28,8 @@ export interface UpstreamOptions {
   noDelay?: boolean
   /** Encrypts. Text such as `'tls://db.test:5432'` asks for it as `true` does. @default plain text */
   tls?: boolean | UpstreamTlsOptions
+  /** Begins each connection by saying who the client is; see `docs/proxy-protocol.md`. @default nothing is said */
+  proxyProtocol?: 1 | 2 | ProxyHeaderOptions
   /** See {@link ConnectionOptions}. @default 2000 */
   lingerTimeout?: number
   /** @default the machine's */
@@ -34,9 +39,11 @@ export interface UpstreamOptions {
 /** See {@link Upstream.connect}. */
 export interface ConnectDefaults extends Pick<UpstreamOptions, 'connectTimeout' | 'clock'> {
   alpn?: readonly string[] | undefined
+  /** For whom it is, if the upstream is to be told. */
+  source?: ProxySource | undefined
 }
 
-const optionNames = ['connectTimeout', 'attemptTimeout', 'noDelay', 'tls', 'lingerTimeout', 'clock']
+const optionNames = ['connectTimeout', 'attemptTimeout', 'noDelay', 'tls', 'proxyProtocol', 'lingerTimeout', 'clock']
 
 /**
  * Somewhere that connections are dialled to.
@@ -48,12 +55,15 @@ export class Upstream {
   readonly address: string
   /** Whether connections to it are encrypted. */
   readonly secure: boolean
+  /** Whether it is told who the clients are: then a connection is for one of them only. */
+  readonly introduces: boolean
   readonly #targets: readonly DialTarget[]
   readonly #options: UpstreamOptions
   readonly #connectTimeout: number | undefined
   readonly #attemptTimeout: number
   readonly #lingerTimeout: number
   readonly #tls: TlsDialler | undefined
+  readonly #proxyProtocol: ProxyHeaderOptions | undefined
 
   constructor(target: UpstreamTarget | readonly UpstreamTarget[], options: UpstreamOptions = {}) {
     knownOptions('upstream options', options, optionNames)
@@ -71,6 +81,8 @@ export class Upstream {
       .map((one) => (typeof one === 'function' ? 'in-process' : formatAddress(one)))
       .join(', ')
     this.secure = this.#tls !== undefined
+    this.#proxyProtocol = proxyHeaderOptions('upstream.proxyProtocol', options.proxyProtocol)
+    this.introduces = this.#proxyProtocol !== undefined
     this.#options = options
     this.#connectTimeout =
       options.connectTimeout === undefined
@@ -95,9 +107,17 @@ export class Upstream {
       lingerTimeout: this.#lingerTimeout,
       noDelay: this.#options.noDelay ?? true,
       encryption: this.#tls,
+      introduce: this.#introduction(defaults.source),
       alpn: defaults.alpn,
       clock: this.#options.clock ?? defaults.clock ?? systemClock,
     })
+  }
+
+  #introduction(source: ProxySource | undefined): ((socket: Duplex) => Uint8Array) | undefined {
+    const options = this.#proxyProtocol
+    if (options === undefined) return undefined
+    // Version 1 has no word for a connection of our own, so that it is said from where to where it goes.
+    return (socket) => writeProxyHeader(source ?? (options.version === 1 ? ownSource(socket) : undefined), options)
   }
 }
 

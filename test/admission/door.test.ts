@@ -20,6 +20,7 @@ function open(maxBytes = 0) {
   const served: Guest[] = []
   const refused: string[] = []
   const door = new Door<Guest>(admission, defaultLimits, 0, {
+    comesForOthers: () => false,
     serve: (guest) => void served.push(guest),
     refused: (_guest, reason) => void refused.push(reason),
     full: () => {},

@@ -1,4 +1,5 @@
 import { plainAddress } from '../../admission/plain-address.ts'
+import { invalidOption, knownOptions } from '../../options.ts'
 import type { Address } from '../address.ts'
 import { crc32c } from './crc32c.ts'
 import { ipBytes, ipText } from './ip-bytes.ts'
@@ -13,13 +14,32 @@ export interface ProxyHeaderOptions {
   readonly checksum?: boolean
 }
 
-/** The header that tells a server who the client is; without a source, that nobody is behind us (version 2) or known. */
+/** Reads an option that is a version, or more. Throws `XPS_INVALID_OPTION`. */
+export function proxyHeaderOptions(
+  name: string,
+  given: 1 | 2 | ProxyHeaderOptions | undefined,
+): ProxyHeaderOptions | undefined {
+  if (given === undefined) return undefined
+  const options = typeof given === 'number' ? { version: given } : given
+  if (typeof options !== 'object' || options === null) throw invalidOption(name, given, expected)
+  knownOptions(name, options, ['version', 'checksum'])
+  const { version, checksum } = options as ProxyHeaderOptions
+  if (version !== 1 && version !== 2) throw invalidOption(name, version, expected)
+  if (checksum !== undefined && typeof checksum !== 'boolean') {
+    throw invalidOption(`${name}.checksum`, checksum, 'true or false')
+  }
+  if (checksum === true && version === 1) throw invalidOption(`${name}.checksum`, true, 'false for version 1')
+  return options
+}
+
+const expected = '1, 2 or { version: 2, checksum: true }'
+
+/** The header that tells a server who the client is; without one, that there is none or he is not known. */
 export function writeProxyHeader(from: ProxySource | undefined, options: ProxyHeaderOptions): Buffer {
   const ends = from === undefined ? undefined : ipEnds(from)
   if (options.version === 1) return writeLine(ends)
-  if (from === undefined) return writeBinary(commands.local, families.unspecified, none, [], options.checksum)
-  const { proxy } = commands
-  if (ends !== undefined) {
+  const { proxy, local } = commands
+  if (from !== undefined && ends !== undefined) {
     const family = ends.source.length === 4 ? families.tcp4 : families.tcp6
     const ports = Buffer.alloc(4)
     ports.writeUInt16BE(ends.from)
@@ -27,10 +47,11 @@ export function writeProxyHeader(from: ProxySource | undefined, options: ProxyHe
     const block = Buffer.concat([ends.source, ends.destination, ports])
     return writeBinary(proxy, family, block, from.tlvs, options.checksum)
   }
-  const paths = unixPaths(from)
-  if (paths !== undefined) return writeBinary(proxy, families.unix, paths, from.tlvs, options.checksum)
-  // What follows an address that is not said is read by nobody.
-  return writeBinary(proxy, families.unspecified, none, [], options.checksum)
+  const paths = from === undefined ? undefined : unixPaths(from)
+  if (from !== undefined && paths !== undefined)
+    return writeBinary(proxy, families.unix, paths, from.tlvs, options.checksum)
+  // A family that is not said may be refused, and HAProxy does; a proxy that speaks for itself must be taken.
+  return writeBinary(local, families.unspecified, none, [], options.checksum)
 }
 
 const none = Buffer.alloc(0)
