@@ -1,6 +1,18 @@
 import { parseArgs } from 'node:util'
 import { type AccessEntry, combinedLogLine, type HttpRoute, http } from '../http/index.ts'
-import { type Address, formatAddress, isXpsError, type Protocol, parseAddress, type Route, Upstream } from '../index.ts'
+import {
+  type Address,
+  formatAddress,
+  isXpsError,
+  Listener,
+  type Protocol,
+  type ProxyProtocolOptions,
+  parseAddress,
+  type Route,
+  relay,
+  Upstream,
+  type UpstreamOptions,
+} from '../index.ts'
 import { UsageError } from './usage.ts'
 
 /** Where to listen: an address, or a port on all addresses. */
@@ -14,6 +26,8 @@ export interface Wanted {
   protocol?: Protocol
   /** It is encrypted. */
   secure?: boolean
+  /** It connects to an upstream. */
+  dials?: boolean
   /** A folder that must be there. */
   folder?: string
   /** What to print: `*:8001 → 127.0.0.1:3000`. */
@@ -25,26 +39,27 @@ export interface ServeOptions {
   wanted: Wanted[]
   /** The files of the certificate for those that are encrypted; without it one is made for development. */
   certificate?: { cert: string; key: string }
+  /** The proxies before us whose word counts. */
+  proxyProtocol?: ProxyProtocolOptions
   deadline: number
 }
 
 /** Reads the arguments of `xps serve`. Throws a {@link UsageError} that names the first mistake. */
 export function parseServeOptions(args: string[]): ServeOptions {
   const values = parse(args)
-  const connectTimeout = milliseconds('--connect-timeout', values['connect-timeout'])
+  const dial = dialOptions(values)
   const root = values.root ?? '.'
   const wanted: Wanted[] = []
   for (const text of values.upstream ?? []) {
     const { where, target } = split('--upstream', text)
-    const options = connectTimeout === undefined ? {} : { connectTimeout }
     const upstream = usage(
       () =>
         new Upstream(
           usage(() => parseAddress('--upstream', target)),
-          options,
+          dial,
         ),
     )
-    wanted.push({ where, route: { upstream }, text: `${show(where)} → ${upstream.address}` })
+    wanted.push({ where, route: { upstream }, dials: true, text: `${show(where)} → ${upstream.address}` })
   }
   for (const text of values.file ?? []) {
     const { where, target } = split('--file', text)
@@ -53,7 +68,7 @@ export function parseServeOptions(args: string[]): ServeOptions {
   for (const option of ['http', 'https'] as const) {
     for (const text of values[option] ?? []) {
       const { where, target } = split(`--${option}`, text, '8003=http://127.0.0.1:3000 or 8003=./public')
-      const served = serveHttp(`--${option}`, target, values, connectTimeout)
+      const served = serveHttp(`--${option}`, target, values, dial)
       const secure = option === 'https' ? { secure: true } : {}
       wanted.push({ where, ...served, ...secure, text: `${show(where)} → ${target}` })
     }
@@ -64,7 +79,33 @@ export function parseServeOptions(args: string[]): ServeOptions {
   }
   if (wanted.length === 0) throw new UsageError('nothing to serve: give --http, --https, --upstream or --file')
   refuseTwice(wanted)
-  return { wanted, ...certificateOf(values, wanted), deadline: milliseconds('--deadline', values.deadline) ?? 10_000 }
+  if (dial.proxyProtocol !== undefined && !wanted.some(({ dials }) => dials)) {
+    throw new UsageError('--send-proxy is for --upstream LISTEN=TARGET and --http or --https LISTEN=URL')
+  }
+  const deadline = milliseconds('--deadline', values.deadline) ?? 10_000
+  return { wanted, ...certificateOf(values, wanted), ...proxiesOf(values), deadline }
+}
+
+/** What holds for all upstreams. */
+function dialOptions(values: ReturnType<typeof parse>): Pick<UpstreamOptions, 'connectTimeout' | 'proxyProtocol'> {
+  const connectTimeout = milliseconds('--connect-timeout', values['connect-timeout'])
+  const version = values['send-proxy']
+  if (version !== undefined && version !== '1' && version !== '2') {
+    throw new UsageError(`--send-proxy must be 1 or 2, got '${version}'`)
+  }
+  return {
+    ...(connectTimeout === undefined ? {} : { connectTimeout }),
+    ...(version === undefined ? {} : { proxyProtocol: version === '1' ? 1 : 2 }),
+  }
+}
+
+function proxiesOf({ 'proxy-protocol': given }: ReturnType<typeof parse>): Pick<ServeOptions, 'proxyProtocol'> {
+  if (given === undefined) return {}
+  const trusted = given.flatMap((text) => text.split(',')).map((text) => text.trim())
+  const proxyProtocol = { trusted }
+  // One that never listens finds out what is wrong with it, before others do.
+  usage(() => new Listener(0, { protocol: relay({}), proxyProtocol }))
+  return { proxyProtocol }
 }
 
 function certificateOf({ cert, key }: ReturnType<typeof parse>, wanted: Wanted[]): Pick<ServeOptions, 'certificate'> {
@@ -79,8 +120,8 @@ function serveHttp(
   option: string,
   target: string,
   values: ReturnType<typeof parse>,
-  connectTimeout: number | undefined,
-): { protocol: Protocol; folder?: string } {
+  dial: Pick<UpstreamOptions, 'connectTimeout' | 'proxyProtocol'>,
+): { protocol: Protocol; folder?: string; dials?: true } {
   const log = values['access-log'] === true ? { log: printEntry } : {}
   const url = /^[a-z][a-z+.-]*:\/\//i.test(target) ? usageUrl(option, target) : undefined
   const { listing, fallback } = values
@@ -89,7 +130,7 @@ function serveHttp(
       ? {
           upstream: `${url.hostname}:${url.port === '' ? 80 : url.port}`,
           ...prefixOf(url),
-          ...(connectTimeout === undefined ? {} : { connectTimeout }),
+          ...dial,
         }
       : {
           files: target,
@@ -97,7 +138,7 @@ function serveHttp(
           ...(fallback === undefined ? {} : { fallback }),
         }
   const protocol = usage(() => http({ routes: [route], ...log }))
-  return url === undefined ? { protocol, folder: target } : { protocol }
+  return url === undefined ? { protocol, folder: target } : { protocol, dials: true }
 }
 
 function usageUrl(option: string, text: string): URL {
@@ -133,6 +174,8 @@ function parse(args: string[]) {
         fallback: { type: 'string' },
         'access-log': { type: 'boolean' },
         root: { type: 'string' },
+        'proxy-protocol': { type: 'string', multiple: true },
+        'send-proxy': { type: 'string' },
         'connect-timeout': { type: 'string' },
         deadline: { type: 'string' },
       },

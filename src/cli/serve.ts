@@ -6,7 +6,7 @@ import { parseServeOptions, type Wanted } from './serve-options.ts'
 
 /** `xps serve`: listens until a signal comes; resolves to the exit code. Rejects, with nothing left, if it cannot start. */
 export async function serve(args: string[]): Promise<number> {
-  const { wanted, certificate, deadline } = parseServeOptions(args)
+  const { wanted, certificate, proxyProtocol, deadline } = parseServeOptions(args)
   for (const { route, folder } of wanted) {
     if (route !== undefined && 'file' in route) await checkFile(route.file, route.root ?? '.')
     if (folder !== undefined) await checkFolder(folder)
@@ -21,6 +21,7 @@ export async function serve(args: string[]): Promise<number> {
       const options = {
         ...(route === undefined ? {} : { route }),
         ...(protocol === undefined ? {} : { protocol }),
+        ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
         ...(one.secure && tls !== undefined ? { tls } : {}),
       }
       console.log(ready(await core.listen({ ...one.where, ...options }), one))

@@ -19,6 +19,8 @@ Options of serve, each of the first five as often as you like
   --fallback FILE            the file for paths that lead to nothing, for apps with routes of their own
   --cert FILE, --key FILE    the certificate of --https and its key (default: a self-signed one is made)
   --access-log               print a line for each HTTP request
+  --proxy-protocol TRUSTED   believe these proxies, which begin with a PROXY header, in who their clients are
+  --send-proxy 1 or 2        tell upstreams who the client is, by a PROXY header of that version
   --root DIR                 the folder that files must lie in (default: the current one)
   --connect-timeout MS       how long an upstream may take to answer (default: 3000)
   --deadline MS              how long sessions may take to finish when stopping (default: 10000)
@@ -26,11 +28,13 @@ Options of serve, each of the first five as often as you like
   LISTEN   PORT, HOST:PORT, [IPV6]:PORT or unix:PATH; a port alone listens on all addresses
   TARGET   HOST:PORT, [IPV6]:PORT or unix:PATH
   URL      http://HOST[:PORT][/PATH]
+  TRUSTED  addresses and networks with commas between, or loopback, private, unix
 
 Examples
   xps serve --http 8003=http://127.0.0.1:3000 --http 8004=./public
   xps serve --https 8443=http://127.0.0.1:3000 --cert app.pem --key app.key
   xps serve --upstream 8001=127.0.0.1:3000
+  xps serve --http 8003=http://127.0.0.1:3000 --proxy-protocol 10.0.0.0/8
   xps serve --upstream 8001=127.0.0.1:3000 --file 8002=public/sample.txt
   xps serve --upstream 127.0.0.1:5433=unix:/run/postgresql/.s.PGSQL.5432
 

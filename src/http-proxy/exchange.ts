@@ -50,6 +50,7 @@ export abstract class Exchange implements HttpSession, ClientStream {
   readonly hooks: HookScope = new HookScope()
   readonly timeouts: Timeouts
   readonly account: undefined = undefined
+  readonly poolClient: undefined = undefined
   readonly connectTimeout: number
   protected readonly req: IncomingMessage
   protected readonly times: Times

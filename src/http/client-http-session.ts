@@ -1,9 +1,11 @@
 import type { Deadlines } from '../admission/deadlines.ts'
 import { ClientSession, type ClientSessionEvents } from '../core/client-session.ts'
 import type { Connection } from '../core/connection.ts'
+import { proxySourceOf } from '../core/proxy-protocol/proxy-source.ts'
 import type { TlsState } from '../core/tls/tls-state.ts'
 import type { TimeoutReason, XpsError } from '../errors.ts'
 import type { PipeAccount } from '../pipe/pipe.ts'
+import type { PoolClient } from './client-origins.ts'
 import type { ClientStream } from './client-stream.ts'
 import { ForwardedClient } from './forwarding/forwarded-client.ts'
 import { HookScope, type Hooks, runHooks } from './hooks.ts'
@@ -27,6 +29,7 @@ export abstract class ClientHttpSession extends ClientSession<ClientSessionEvent
   protected readonly scope: HttpScope
   #slots: Slots | undefined
   #forwarded: ForwardedClient | undefined
+  #poolClient: PoolClient | undefined
   #count = 0
   #aborted = false
   /** Ends the wait for the hooks of its close. */
@@ -36,7 +39,8 @@ export abstract class ClientHttpSession extends ClientSession<ClientSessionEvent
     super(client)
     this.scope = scope
     this.port = client.entrance?.port ?? 0
-    this.secure = client.secure
+    // It is the client's connection that counts, also where that ends at a proxy before us.
+    this.secure = client.secure || client.proxied?.tls !== undefined
   }
 
   get transactions(): number {
@@ -63,6 +67,11 @@ export abstract class ClientHttpSession extends ClientSession<ClientSessionEvent
       certificate: trustedCertificate(this.tls),
     })
     return this.#forwarded
+  }
+
+  get poolClient(): PoolClient {
+    this.#poolClient ??= { source: proxySourceOf(this.client, false), closed: this.closed }
+    return this.#poolClient
   }
 
   get connectTimeout(): number {

@@ -33,6 +33,8 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
   readonly #forwarding: Forwarding
   readonly http1 = false
   #origin: Origin
+  /** What it asked for a connection: of the origin, that which is for its client. */
+  #pool: Origin | undefined
   /** Origins that could not be connected to, in this transaction. */
   #tried: Origin[] | undefined
   #attempts = 0
@@ -101,7 +103,9 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
   connect(): void {
     this.#attempts++
     this.#waiting = true
-    this.#origin.acquire(this, this.#transaction.session)
+    const { session } = this.#transaction
+    this.#pool = this.#origin.of(session)
+    this.#pool.acquire(this, session)
   }
 
   given(session: UpstreamSession): void {
@@ -215,13 +219,13 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
   retreat(error: XpsError): void {
     if (this.#retreated) return
     this.#retreated = true
-    if (this.#waiting) this.#origin.forget(this)
+    if (this.#waiting) this.#pool?.forget(this)
     this.#waiting = false
     const session = this.#session
     this.#session = undefined
     if (session !== undefined) {
       if (this.#sent) session.leave(this, error)
-      else this.#origin.giveBack(session)
+      else this.#pool?.giveBack(session)
     }
     this.#requestPipe?.abort(error)
   }

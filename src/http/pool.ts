@@ -2,6 +2,7 @@ import type { Alarm, Clock } from '../clock.ts'
 import { Upstream, type UpstreamOptions, type UpstreamTarget } from '../core/upstream.ts'
 import { XpsError } from '../errors.ts'
 import { durationOption, integerOption } from '../options.ts'
+import { ClientOrigins, type PoolClient } from './client-origins.ts'
 import type { HeadLimits } from './http1/head-reader.ts'
 import { Http1UpstreamSession } from './http1/upstream-session.ts'
 import type { UpstreamOwner, UpstreamSession } from './upstream-session.ts'
@@ -75,6 +76,8 @@ export interface Waiter {
 export interface PoolScope {
   readonly clock: Clock
   readonly connectTimeout: number
+  /** For whom it is, if a server could be told. */
+  readonly poolClient: PoolClient | undefined
 }
 
 /** One address that requests are sent to, and the connections to it. */
@@ -84,6 +87,12 @@ export class Origin implements UpstreamOwner {
   readonly host: string
   readonly #rules: Required<PoolOptions>
   readonly #limits: HeadLimits
+  /** Of an address that is told who the clients are: the connections of each. */
+  readonly #clients: ClientOrigins | undefined
+  /** Whose connections they are, and of what they are a part; undefined if they are for all. */
+  readonly #client: (PoolClient & { readonly whole: Origin }) | undefined
+  /** Connections of all clients. */
+  #open = 0
   readonly #all = new Set<UpstreamSession>()
   /** Connections without work, the one that had some last at the end. */
   readonly #idle: UpstreamSession[] = []
@@ -105,6 +114,7 @@ export class Origin implements UpstreamOwner {
     options: UpstreamOptions,
     rules: Required<PoolOptions>,
     limits: HeadLimits,
+    client?: PoolClient & { readonly whole: Origin },
   ) {
     this.upstream = target instanceof Upstream ? target : new Upstream(target, options)
     const { address } = this.upstream
@@ -112,6 +122,12 @@ export class Origin implements UpstreamOwner {
     this.host = isHost ? address : 'localhost'
     this.#rules = rules
     this.#limits = limits
+    this.#client = client
+    if (this.upstream.introduces && client === undefined) {
+      this.#clients = new ClientOrigins(
+        ({ source, closed }) => new Origin(this.upstream, {}, rules, limits, { source, closed, whole: this }),
+      )
+    }
   }
 
   get address(): string {
@@ -125,16 +141,35 @@ export class Origin implements UpstreamOwner {
 
   /** Connections that there are, and how many of them have no work; requests that wait. */
   get stats(): { connections: number; idle: number; queued: number } {
-    return {
+    const stats = {
       connections: this.#all.size,
       idle: this.#idle.length + this.#lanes.filter((lane) => lane.busy === 0 && !lane.reserved).length,
       queued: this.#queue.length,
     }
+    for (const origin of this.#clients ?? []) {
+      const { connections, idle, queued } = origin.stats
+      stats.connections += connections
+      stats.idle += idle
+      stats.queued += queued
+    }
+    return stats
   }
 
   /** It could not be connected to a short while ago. */
   down(now: number): boolean {
     return this.#downUntil > now
+  }
+
+  /** What has the connections that are for the client: its own, where the address is told who it is. */
+  of({ poolClient }: PoolScope): Origin {
+    return poolClient === undefined ? this : (this.#clients?.of(poolClient) ?? this)
+  }
+
+  /** Ends a connection without work; false if all have some. */
+  endIdle(): boolean {
+    const session = this.#idle.shift()
+    session?.abort()
+    return session !== undefined
   }
 
   /** Gives the waiter a connection, now or later. The newest idle one is used first, so that the others can go. */
@@ -165,6 +200,7 @@ export class Origin implements UpstreamOwner {
     const error = new XpsError('XPS_CLOSED', 'the listener has closed')
     for (const waiter of this.#queue.splice(0)) waiter.refused(error)
     for (const session of [...this.#all]) session.abort(error)
+    for (const origin of this.#clients ?? []) origin.close()
   }
 
   /** Nobody will ask for it any more: idle connections end now, the others when they come free. */
@@ -172,11 +208,13 @@ export class Origin implements UpstreamOwner {
     this.#retired = true
     for (const session of this.#idle.splice(0)) session.abort()
     for (const lane of this.#lanes.slice()) if (lane.busy === 0 && !lane.reserved) lane.abort()
+    for (const origin of this.#clients ?? []) origin.retire()
   }
 
   /** It may be used again, by a listener that has opened since. */
   reopen(): void {
     this.#closed = false
+    for (const origin of this.#clients ?? []) origin.reopen()
   }
 
   /** A connection for one request alone. */
@@ -208,28 +246,50 @@ export class Origin implements UpstreamOwner {
     if (this.#closed) return waiter.refused(new XpsError('XPS_CLOSED', 'the listener has closed'))
     const fullOfLanes =
       waiter.pipelined && this.#rules.pipeline > 1 && this.#lanes.length >= this.#rules.pipelineConnections
-    if (this.#all.size < this.#rules.maxConnections && !fullOfLanes) {
+    if (!fullOfLanes && this.#makeRoom()) {
       this.#queue.push(waiter)
       this.#dial(waiter, scope)
-    } else if (this.#queue.length < this.#rules.maxQueue) this.#queue.push(waiter)
+      // Nobody can wait for a connection that is another client's.
+    } else if (this.#queue.length < this.#rules.maxQueue && (this.#client === undefined || this.#all.size > 0))
+      this.#queue.push(waiter)
     else {
       const message = `too many requests wait for ${this.address} (${this.#queue.length})`
       waiter.refused(new XpsError('XPS_BUSY', message, { origin: 'upstream', address: this.address, status: 503 }))
     }
   }
 
+  /** Whether there may be another connection; one of another client that has no work makes room. */
+  #makeRoom(): boolean {
+    const { maxConnections } = this.#rules
+    const whole = this.#client?.whole
+    if (whole === undefined) return this.#all.size < maxConnections
+    return whole.#open < maxConnections || whole.#clients?.endIdle() === true
+  }
+
   #dial(waiter: Waiter, scope: PoolScope): void {
     this.#scope = scope
-    const session = new Http1UpstreamSession(this.upstream.connect(scope), this.#limits, this)
+    const { clock, connectTimeout } = scope
+    const connection = this.upstream.connect({ clock, connectTimeout, source: this.#client?.source })
+    const whole = this.#client?.whole
+    if (whole !== undefined) {
+      whole.#open++
+      connection.on('close', () => whole.#open--)
+    }
+    const session = new Http1UpstreamSession(connection, this.#limits, this)
     this.#all.add(session)
     this.#dialled.set(session, waiter)
     if (waiter.pipelined && this.#rules.pipeline > 1) this.#lanes.push(session)
   }
 
+  #markDown(until: number): void {
+    const origin = this.#client?.whole ?? this
+    origin.#downUntil = until
+  }
+
   /** @internal */
   upstreamOpen(session: UpstreamSession): void {
     this.#dialled.delete(session)
-    this.#downUntil = 0
+    this.#markDown(0)
     if (this.#closed) session.abort()
     else this.upstreamFree(session)
   }
@@ -279,7 +339,7 @@ export class Origin implements UpstreamOwner {
     if (waiter !== undefined) {
       // It was never connected.
       this.#dialled.delete(session)
-      if (!this.#closed) this.#downUntil = (this.#scope?.clock.now() ?? 0) + this.#rules.downTime
+      if (!this.#closed) this.#markDown((this.#scope?.clock.now() ?? 0) + this.#rules.downTime)
       // Somebody who waited longer may have been given a connection that became free; then this one still waits.
       const refused = this.#queue.includes(waiter) ? waiter : this.#queue[0]
       if (refused !== undefined) {
@@ -296,7 +356,7 @@ export class Origin implements UpstreamOwner {
   #dialForQueue(): void {
     const scope = this.#scope
     if (this.#closed || scope === undefined) return
-    while (this.#queue.length > this.#dialled.size && this.#all.size < this.#rules.maxConnections) {
+    while (this.#queue.length > this.#dialled.size && this.#makeRoom()) {
       const waiter = this.#queue.find((one) => ![...this.#dialled.values()].includes(one))
       if (waiter === undefined) return
       this.#dial(waiter, scope)

@@ -1,4 +1,5 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
+import type { ProxyHeaderOptions } from '../core/proxy-protocol/write-proxy-header.ts'
 import type { Upstream, UpstreamOptions, UpstreamTarget } from '../core/upstream.ts'
 import { type ErrorCode, XpsError } from '../errors.ts'
 import { bytesOption, invalidOption, knownOptions } from '../options.ts'
@@ -38,6 +39,8 @@ export interface ForwardRoute extends RouteOptions, ForwardingOptions, PoolOptio
   balance?: Balance
   /** How long connecting may take, in milliseconds. @default that of the listener */
   connectTimeout?: number
+  /** Begins each connection by saying who the client is; see `docs/proxy-protocol.md`. @default nothing is said */
+  proxyProtocol?: 1 | 2 | ProxyHeaderOptions
 }
 
 /** Serves the files of a folder. */
@@ -72,7 +75,7 @@ const common = ['name', ...routeMatchNames, ...accessNames, 'bodyLimit']
 
 /** The ways to answer, by the property that names them. */
 const kinds = {
-  upstream: ['balance', 'connectTimeout', ...forwardingNames, ...poolNames],
+  upstream: ['balance', 'connectTimeout', 'proxyProtocol', ...forwardingNames, ...poolNames],
   files: staticNames,
   reply: [],
   redirect: [],
@@ -214,7 +217,7 @@ function forwardOf(
   const targets = listed.map((target) => withoutScheme(name, target))
   if (targets.length === 0) throw invalidOption(`${name}.upstream`, given.upstream, 'at least one address')
   const pool = pick(given, poolNames)
-  const dial: UpstreamOptions = given.connectTimeout === undefined ? {} : { connectTimeout: given.connectTimeout }
+  const dial: UpstreamOptions = pick(given, ['connectTimeout', 'proxyProtocol'])
   const origins = targets.map((target) => book.origin(target, dial, pool))
   const find = (address: string): Origin => book.chosenOrigin?.(address, dial, pool) ?? book.origin(address, dial, pool)
   const group = new UpstreamGroup(origins, given.balance ?? 'round-robin', find)

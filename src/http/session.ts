@@ -2,6 +2,7 @@ import type { Timeouts } from '../admission/timeouts.ts'
 import type { Clock } from '../clock.ts'
 import type { TlsState } from '../core/tls/tls-state.ts'
 import type { PipeAccount } from '../pipe/pipe.ts'
+import type { PoolClient } from './client-origins.ts'
 import type { ForwardedClient } from './forwarding/forwarded-client.ts'
 import type { HookScope, Hooks } from './hooks.ts'
 import type { Slot } from './slots.ts'
@@ -35,6 +36,8 @@ export interface HttpSession {
   readonly account: PipeAccount | undefined
   /** @internal Who the client is to those behind. */
   readonly forwardedClient: ForwardedClient
+  /** @internal Whom servers are told of that want to know at the start of a connection; undefined if that is nobody. */
+  readonly poolClient: PoolClient | undefined
   /** @internal How long connecting for it may take. */
   readonly connectTimeout: number
   /** @internal The time, as cheap as it can be had. */
