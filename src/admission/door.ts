@@ -91,6 +91,15 @@ export class Door<V extends Visitor> implements Doorway {
     this.#admission.serveWaiting()
   }
 
+  /** A connection that has come and gone; it is told of, unless those that do so are only probing. */
+  vanished(visitor: V, told: boolean): void {
+    this.count((counters) => counters.accepted++)
+    if (told) return this.#refuse(visitor, 'gone')
+    this.count((counters) => counters.probes++)
+    visitor.on('error', ignore)
+    visitor.destroySoon()
+  }
+
   /** A connection that Node closed by itself, because the queue was full. */
   dropped(): void {
     this.count((counters) => {

@@ -306,15 +306,15 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   }
 
   #accept(socket: Socket): void {
+    // The peer has reset the connection already, and what it has sent could still be read: nobody could tell whether it is
+    // one that is let in, counted or trusted.
+    if ('port' in this.#where && socket.remoteAddress === undefined) {
+      return this.#door.vanished(socket, this.#proxy === undefined)
+    }
     this.#door.offer(socket)
   }
 
   #serve(socket: Socket): void {
-    if (this.#proxy !== undefined && 'port' in this.#where && socket.remoteAddress === undefined) {
-      // The peer has reset the connection, and nobody can tell any more whether it was one that is trusted.
-      socket.destroy()
-      return this.#door.lost(undefined)
-    }
     const proxy = this.#proxyOf(socket)
     if (proxy === undefined && this.#tls === undefined) return this.#begin(new Connection(socket, this.#clientOptions))
     const arrival = new Arrival(socket, this.#arrivals, proxy)
