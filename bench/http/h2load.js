@@ -12,7 +12,17 @@ export function h2loadMissing() {
 export async function cpuPerH2Request({ port, pid }, { expected, requests, clients, streams }) {
   const before = cpuTime(pid)
   const url = `https://127.0.0.1:${port}${expected.target}`
-  const told = await run(['--alpn-list=h2', '-n', `${requests}`, '-c', `${clients}`, '-m', `${streams}`, ...browser, url])
+  const told = await run([
+    '--npn-list=h2',
+    '-n',
+    `${requests}`,
+    '-c',
+    `${clients}`,
+    '-m',
+    `${streams}`,
+    ...browser,
+    url,
+  ])
   await pause(10)
   const used = cpuTime(pid) - before
   const bytes = /traffic: .*, (?:\S+ \((\d+)\)) data/.exec(told)?.[1]
