@@ -20,8 +20,8 @@ export interface ReadyHead {
   block(): string
   /** The same as a list. */
   fields(): Fields
-  /** The same as HTTP/2 writes it: name, value, name, value, in lower case. The list is the caller's. */
-  pairs(): string[]
+  /** Adds the same to a list as HTTP/2 writes it: name, value, name, value, in lower case. */
+  pairs(list: string[]): string[]
   /** Something may follow the body that has been announced by nothing but its coming. */
   readonly trailed: boolean
 }

@@ -305,11 +305,10 @@ export class Fields implements Iterable<[name: string, value: string]> {
   }
 
   /**
-   * @internal The fields as HTTP/2 writes them, in a list (name, value, name, value) that is the caller's: with their names
-   * in lower case, and without those that {@link serialize} would leave out.
+   * @internal Adds the fields as HTTP/2 writes them to a list (name, value, name, value): with their names in lower case, and
+   * without those that {@link serialize} would leave out.
    */
-  pairs(drop: number, names?: ReadonlySet<string>): string[] {
-    const pairs: string[] = []
+  pairs(pairs: string[], drop: number, names?: ReadonlySet<string>): string[] {
     for (let index = 0; index < this.size; index++) {
       const kind = this.kindAt(index)
       if (kind !== 0 && ((drop >>> kind) & 1) === 1) continue

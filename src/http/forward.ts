@@ -295,8 +295,8 @@ class ForwardedHead implements ReadyHead {
     return this.#forwarding.responseFields(this.#head, this.#answered)
   }
 
-  pairs(): string[] {
-    return this.#forwarding.responsePairs(this.#head, this.#answered)
+  pairs(list: string[]): string[] {
+    return this.#forwarding.responsePairs(this.#head, this.#answered, list)
   }
 
   get trailed(): boolean {

@@ -45,9 +45,9 @@ export class OwnHead implements ReadyHead {
     return headers.has('date') ? block : `${block}date: ${httpDate()}\r\n`
   }
 
-  pairs(): string[] {
+  pairs(pairs: string[]): string[] {
     const { headers } = this.#head
-    const pairs = headers.pairs(written)
+    headers.pairs(pairs, written)
     if (!headers.has('date')) pairs.push('date', httpDate())
     return pairs
   }

@@ -196,11 +196,11 @@ export class Forwarding {
     return via === undefined ? fields : fields.append('Via', via)
   }
 
-  /** The same as HTTP/2 writes it: see {@link Fields.pairs}. */
-  responsePairs(response: ResponseHead, answered: Answered, drop = 0): string[] {
+  /** The same as HTTP/2 writes it, added to a list: see {@link Fields.pairs}. */
+  responsePairs(response: ResponseHead, answered: Answered, pairs: string[]): string[] {
     const names = this.#namedIn(response.headers)
     const rewritten = this.#rewritten(response, answered)
-    const pairs = response.headers.pairs(hopByHop | drop, rewritten === undefined ? names : withNames(names, rewritten))
+    response.headers.pairs(pairs, hopByHop, rewritten === undefined ? names : withNames(names, rewritten))
     if (rewritten !== undefined) {
       const kept = onlyKept(rewritten, names)
       for (let at = 0; at < kept.length; at++) {
@@ -244,10 +244,6 @@ export class Forwarding {
       names ??= new Set()
       names.add('max-forwards')
     }
-    if (request.version === '2' && headers.getAll('cookie').length > 1) {
-      names ??= new Set()
-      names.add('cookie')
-    }
     return names
   }
 
@@ -259,8 +255,6 @@ export class Forwarding {
     if (names.has('max-forwards') && countsForwards(request.method)) {
       pairs.push('Max-Forwards', String(Math.max(0, Number(headers.get('max-forwards')) - 1)))
     }
-    // RFC 9113, 8.2.3: HTTP/2 may cut it into crumbs, which nobody else can put together.
-    if (names.has('cookie')) pairs.push('Cookie', headers.getAll('cookie').join('; '))
     return pairs
   }
 

@@ -1,47 +1,61 @@
 import type { OutgoingHttpHeaders } from 'node:http2'
 import { XpsError } from '../../errors.ts'
+import type { ReadyHead } from '../client-stream.ts'
 
-/** Header fields as every Node takes them; without a prototype, because a field may be called `constructor`. */
-class FieldMap {
-  [name: string]: number | string | string[]
+/** Header fields as `node:http2` takes them. */
+export type NodeFields = OutgoingHttpHeaders | readonly string[]
+
+/** Whether this Node takes lists (name, value, name, value): since 24.7 and 22.20. */
+const takesLists: boolean = knowsLists(process.versions.node)
+
+function knowsLists(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  return major > 24 || (major === 24 && minor >= 7) || (major === 22 && minor >= 20)
 }
-Object.setPrototypeOf(FieldMap.prototype, null)
-Reflect.deleteProperty(FieldMap.prototype, 'constructor')
 
-/** The fields of a response as `node:http2` takes them: from a list (name, value, name, value) in lower case. */
-export function responseHeaders(status: number, pairs: readonly string[]): OutgoingHttpHeaders {
+/** The head of a response for `node:http2`; a length of less than 0 is not said. */
+export function responseFields(head: ReadyHead, length: number): NodeFields {
+  const { status } = head
   if (status > 599) {
     const message = `the status ${status} cannot be sent in HTTP/2`
     throw new XpsError('XPS_BAD_RESPONSE', message, { origin: 'upstream', status: 502 })
   }
-  const headers = fieldMap(pairs)
-  headers[':status'] = status
-  return headers
+  const pairs = head.pairs([':status', String(status)])
+  if (length >= 0) pairs.push('content-length', String(length))
+  return takesLists ? pairs : fieldMap(pairs)
 }
 
-/** The same without a status, as trailers are. */
+/** Without a prototype, because a field may be called `constructor`. */
+class FieldMap {
+  [name: string]: string | string[]
+}
+Object.setPrototypeOf(FieldMap.prototype, null)
+Reflect.deleteProperty(FieldMap.prototype, 'constructor')
+
+/** A list as the object that every Node takes. */
 export function fieldMap(pairs: readonly string[]): OutgoingHttpHeaders {
-  const headers = new FieldMap()
+  const fields = new FieldMap()
   for (let at = 0; at < pairs.length; at += 2) {
     const name = pairs[at] as string
     const value = pairs[at + 1] as string
-    const other = headers[name]
-    if (other === undefined) headers[name] = value
-    else if (typeof other === 'string') headers[name] = [other, value]
-    else (other as string[]).push(value)
+    const other = fields[name]
+    if (other === undefined) fields[name] = value
+    else if (typeof other === 'string') fields[name] = [other, value]
+    else other.push(value)
   }
-  return headers
+  return fields
 }
 
 /**
  * The same for `node:http2`'s taste, which refuses some that HTTP/1 lets pass: what names a connection is left out, and
  * fields that should come once but did not are put together, as whoever reads them may do (RFC 9110, 5.3).
  */
-export function tamed(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
-  for (const name of Object.keys(headers)) {
-    const value = headers[name]
-    if (name === 'http2-settings') delete headers[name]
-    else if (Array.isArray(value) && name !== 'set-cookie') headers[name] = value.join(', ')
+export function tamed(given: NodeFields): OutgoingHttpHeaders {
+  const fields = Array.isArray(given) ? fieldMap(given) : (given as OutgoingHttpHeaders)
+  for (const name of Object.keys(fields)) {
+    const value = fields[name]
+    if (name === 'http2-settings') delete fields[name]
+    else if (Array.isArray(value) && name !== 'set-cookie') fields[name] = value.join(', ')
   }
-  return headers
+  return fields
 }

@@ -34,8 +34,9 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
   readonly #rules: Http2Rules
   readonly #guard: FloodGuard
   #node: ServerHttp2Session | undefined
-  /** Those that have not closed; the transactions of some have. */
-  readonly #streams = new Set<Http2Stream>()
+  /** Streams that have not closed; the transactions of some have. Linked, so that many short ones cost no collection. */
+  #first: Http2Stream | undefined
+  #open = 0
   /** The client has begun: its preface and settings came. */
   #greeted = false
   /** Since when it has had no stream. */
@@ -53,7 +54,7 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
 
   /** No stream is open. */
   override get idle(): boolean {
-    return this.#streams.size === 0
+    return this.#open === 0
   }
 
   override get lastActive(): number {
@@ -103,17 +104,31 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
     } catch (error) {
       return this.#refuse(node, asXpsError(error, 'XPS_BAD_REQUEST', 'the request cannot be read'))
     }
-    this.#streams.add(stream)
+    this.#add(stream)
     const transaction = this.begin(stream)
     stream.transaction = transaction
     transaction.start()
     if (this.lastRequest) this.#goAway()
   }
 
+  #add(stream: Http2Stream): void {
+    stream.next = this.#first
+    if (this.#first !== undefined) this.#first.previous = stream
+    this.#first = stream
+    this.#open++
+  }
+
+  /** Those that are open now. */
+  #streams(): Http2Stream[] {
+    const list: Http2Stream[] = []
+    for (let stream = this.#first; stream !== undefined; stream = stream.next) list.push(stream)
+    return list
+  }
+
   /** What came is no request: the client is told so, on its stream. */
   #refuse(node: ServerHttp2Stream, error: XpsError): void {
     const stream = new Http2Stream(node, noRequest, this)
-    this.#streams.add(stream)
+    this.#add(stream)
     try {
       this.refusal(error, (answer, body) => stream.refuse(answer, body))
     } catch (failure) {
@@ -130,9 +145,12 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
 
   /** @internal */
   streamClosed(stream: Http2Stream, early: boolean): void {
-    this.#streams.delete(stream)
+    if (stream.next !== undefined) stream.next.previous = stream.previous
+    if (stream.previous !== undefined) stream.previous.next = stream.next
+    else this.#first = stream.next
+    this.#open--
     if (early) this.#count('resets')
-    if (this.#streams.size > 0) return
+    if (this.#open > 0) return
     this.#idleSince = this.time()
     this.#left()
   }
@@ -204,7 +222,7 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
     this.#leaving = true
     node.goaway(codes.none, 2 ** 31 - 1)
     // Without a stream nghttp2 reads no more from here on.
-    if (this.#streams.size === 0) return this.#close(node)
+    if (this.#open === 0) return this.#close(node)
     // What the client had sent before it got the first is known when it answers: the second names the last that was taken.
     this.#alarm = this.clock.after(goAwayWait, () => this.#close(node))
     node.ping(() => this.#close(node))
@@ -219,7 +237,7 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
   /** If no more streams can come, and none is left, the client has a little time to end the connection. */
   #left(): void {
     const node = this.#node
-    if (node === undefined || this.#streams.size > 0) return
+    if (node === undefined || this.#open > 0) return
     if (node.closed || node.destroyed) this.#linger()
     else if (this.#leaving) this.#close(node)
   }
@@ -235,11 +253,13 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
   protected override deadlines(deadlines: Deadlines): void {
     const { client, timeouts } = this
     const { bodyTimeout, keepAliveTimeout } = this.scope.timeouts
-    if (this.#leaving && this.#streams.size === 0) {
+    if (this.#leaving && this.#open === 0) {
       // It is about to end: see above.
     } else if (!this.#greeted) deadlines.offer(client.since, timeouts.firstByteTimeout, 'first-byte')
-    else if (this.#streams.size === 0) deadlines.offer(this.#idleSince, keepAliveTimeout, 'keep-alive')
-    for (const stream of this.#streams) stream.deadlines(deadlines, bodyTimeout, timeouts.clientIdleTimeout)
+    else if (this.#open === 0) deadlines.offer(this.#idleSince, keepAliveTimeout, 'keep-alive')
+    for (let stream = this.#first; stream !== undefined; stream = stream.next) {
+      stream.deadlines(deadlines, bodyTimeout, timeouts.clientIdleTimeout)
+    }
     super.deadlines(deadlines)
   }
 
@@ -250,7 +270,7 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
       this.finish(error)
     } else if (reason !== undefined && (ofTransactions.has(reason) || reason === 'client-idle')) {
       const { bodyTimeout } = this.scope.timeouts
-      for (const stream of [...this.#streams]) {
+      for (const stream of this.#streams()) {
         const own = new Deadlines(this.clock.now())
         stream.deadlines(own, bodyTimeout, this.timeouts.clientIdleTimeout)
         // Those that ran out of another time are seen at the next look.

@@ -1,4 +1,4 @@
-import type { ServerHttp2Stream, ServerStreamResponseOptions } from 'node:http2'
+import type { OutgoingHttpHeaders, ServerHttp2Stream, ServerStreamResponseOptions } from 'node:http2'
 import type { Deadlines } from '../../admission/deadlines.ts'
 import type { Clock } from '../../clock.ts'
 import { XpsError } from '../../errors.ts'
@@ -12,7 +12,7 @@ import { BodySink, type BodyWriter } from './body-sink.ts'
 import { BodySource, type BodyTaker } from './body-source.ts'
 import { codeOfCut, codes, nameOfCode } from './codes.ts'
 import type { ReadRequest } from './request-head.ts'
-import { fieldMap, responseHeaders, tamed } from './response-head.ts'
+import { fieldMap, type NodeFields, responseFields, tamed } from './response-head.ts'
 import { sendWhole } from './whole-body.ts'
 
 /** What a {@link Http2Stream} asks of its session. */
@@ -47,6 +47,9 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   requestTrailers: Fields | undefined
   /** What it is about; undefined before it has begun. */
   transaction: Transaction | undefined
+  /** Those that its session has besides it. */
+  previous: Http2Stream | undefined
+  next: Http2Stream | undefined
   readonly #stream: ServerHttp2Stream
   readonly #owner: StreamOwner
   #body: BodySource | undefined
@@ -141,7 +144,7 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
     const stream = this.#stream
     if (this.#closed || stream.headersSent) return
     if (head.status === 100) return this.#continue()
-    stream.additionalHeaders(responseHeaders(head.status, head.pairs()))
+    stream.additionalHeaders(fieldMap(head.pairs([':status', String(head.status)])))
     this.#owner.moved('out')
   }
 
@@ -149,11 +152,9 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   respond(head: ReadyHead, length: number, body: undefined): ResponseSink
   respond(head: ReadyHead, length: number, body: Uint8Array | null | undefined): ResponseSink | undefined {
     const stream = this.#stream
-    const pairs = head.pairs()
-    if (length >= 0) pairs.push('content-length', String(length))
     const ended = body === null || body?.length === 0
     const trailed = body === undefined && head.trailed && length < 0
-    this.#sendHead(responseHeaders(head.status, pairs), ended ? endOfStream : trailed ? withTrailers : moreToCome)
+    this.#sendHead(responseFields(head, length), ended ? endOfStream : trailed ? withTrailers : moreToCome)
     this.#lastOut = this.#owner.time()
     this.#owner.moved('out')
     if (body === undefined) {
@@ -169,14 +170,15 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
     return undefined
   }
 
-  #sendHead(headers: ReturnType<typeof responseHeaders>, options: ServerStreamResponseOptions): void {
+  #sendHead(fields: NodeFields, options: ServerStreamResponseOptions): void {
     if (this.#closed) return
     try {
-      this.#stream.respond(headers, options)
+      // The declarations of older versions know no lists.
+      this.#stream.respond(fields as OutgoingHttpHeaders, options)
     } catch {
       if (this.#closed) return
       try {
-        this.#stream.respond(tamed(headers), options)
+        this.#stream.respond(tamed(fields), options)
       } catch (error) {
         throw new XpsError('XPS_BAD_RESPONSE', 'the head of the response cannot be sent in HTTP/2', {
           origin: 'upstream',
@@ -237,7 +239,7 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   sendTrailers(): void {
     const trailers = this.#trailersOf?.()
     // An empty list ends the stream with an empty frame.
-    this.#stream.sendTrailers(trailers === undefined ? {} : fieldMap(trailers.pairs(0)))
+    this.#stream.sendTrailers(trailers === undefined ? {} : fieldMap(trailers.pairs([], 0)))
   }
 
   /** The response has been handed over. A client that is still sending is told to stop, when it has it all. */

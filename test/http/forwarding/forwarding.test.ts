@@ -156,21 +156,6 @@ describe('the fields of a request for an upstream', () => {
     expect(forwarding.stops(options('1'))).toBeUndefined()
     expect(forwarding.stops(get('Max-Forwards: 0'))).toBeUndefined()
   })
-
-  it('have one Cookie, where HTTP/2 has brought it in crumbs', () => {
-    const fields = new Fields([
-      ['cookie', 'a=1'],
-      ['accept', '*/*'],
-      ['cookie', 'b=2'],
-    ])
-    const request = new RequestHead('GET', '/', '2', fields, 'app.test')
-    expect(linesOf(new Forwarding({ ...bare, via: 'xps' }).requestBlock(request, client, 'up'))).toEqual([
-      'Host: app.test',
-      'accept: */*',
-      'Via: 2.0 xps',
-      'Cookie: a=1; b=2',
-    ])
-  })
 })
 
 describe('the fields of a response for a client', () => {
