@@ -5,8 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { PipeSource } from '../../../src/pipe/source.ts'
 import { request } from '../../support/http2-wire.ts'
-import { TestServer } from '../../support/net.ts'
-import { Backend, client, gate, ok, posting, proxying, serving, until } from './support.ts'
+import { Backend, client, gate, ok, played, posting, proxying, serving, until } from './support.ts'
 
 const sizes = [0, 1, 130, 8_192, 8_193, 65_536, 300_000, 1_000_000]
 
@@ -106,7 +105,7 @@ describe('The body of a request', () => {
   })
 
   it('that the upstream has enough of is stopped, and its answer comes whole', async () => {
-    await using early = await TestServer.start(async (peer) => {
+    await using early = await played(async (peer) => {
       await peer.read('\r\n\r\n')
       await peer.write(Buffer.from('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno'))
     })
@@ -138,7 +137,7 @@ describe('The body of a request', () => {
   })
 
   it('is asked for by the 100 of the upstream where it is forwarded', async () => {
-    await using backend = await TestServer.start(async (peer) => {
+    await using backend = await played(async (peer) => {
       await peer.read('\r\n\r\n')
       await peer.write(Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'))
       await peer.read(4)
@@ -333,7 +332,7 @@ describe('The body of a response', () => {
   })
 
   it('goes both ways at the same time', async () => {
-    await using backend = await TestServer.start(async (peer) => {
+    await using backend = await played(async (peer) => {
       await peer.read('\r\n\r\n')
       await peer.write(Buffer.from('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'))
       // Each chunk is sent back as it is, the last one too.

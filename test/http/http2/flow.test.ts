@@ -1,15 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../../../src/testing/index.ts'
 import { settingNumbers } from '../../support/http2-frames.ts'
-import { TestServer } from '../../support/net.ts'
 import { stands } from '../../support/until.ts'
-import { Backend, client, gate, ok, posting, proxying, serving, until } from './support.ts'
+import { Backend, client, gate, ok, played, posting, proxying, serving, until } from './support.ts'
 
 describe('A client that does not read', () => {
   it('stalls the upstream of that stream, and of no other', async () => {
     const size = 8_000_000
     let sent = 0
-    await using backend = await TestServer.start(async (peer, socket) => {
+    await using backend = await played(async (peer, socket) => {
       const head = await peer.read('\r\n\r\n')
       if (head.startsWith('GET /free')) return void peer.write(Buffer.from(ok('x'.repeat(100_000))))
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`)
@@ -82,7 +81,7 @@ describe('A client that does not read', () => {
 describe('An upload', () => {
   it('is held at the window of its stream until the upstream reads, and others go on', async () => {
     const reading = gate()
-    await using backend = await TestServer.start(async (peer, socket) => {
+    await using backend = await played(async (peer, socket) => {
       const head = await peer.read('\r\n\r\n')
       if (head.startsWith('GET')) return void peer.write(Buffer.from(ok('free')))
       socket.pause()

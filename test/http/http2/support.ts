@@ -1,7 +1,10 @@
+import type { Socket } from 'node:net'
 import type { HttpOptions } from '../../../src/http/http.ts'
 import type { CoreOptions, ListenerOptions } from '../../../src/index.ts'
+import type { TestPeer } from '../../../src/testing/index.ts'
 import type { Field } from '../../support/hpack.ts'
 import { Http2Wire, request, type WireOptions } from '../../support/http2-wire.ts'
+import { TestServer } from '../../support/net.ts'
 import { proxy, Served } from '../e2e/support.ts'
 
 export { Backend, gate, ok, pong, turns, until } from '../e2e/support.ts'
@@ -38,4 +41,12 @@ export function client(served: Served, options: WireOptions = {}): Promise<Http2
 /** The head of a POST. */
 export function posting(path = '/', fields: readonly Field[] = []): Field[] {
   return request('POST', path, fields)
+}
+
+/** An upstream that a test plays connection by connection. */
+export function played(play: (peer: TestPeer, socket: Socket) => Promise<void>): Promise<TestServer> {
+  return TestServer.start((peer, socket) => {
+    // What is left of it when the test ends rejects.
+    play(peer, socket).catch(() => {})
+  })
 }
