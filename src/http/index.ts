@@ -10,6 +10,7 @@ export type { ForwardedMode, ProvenanceOptions } from './forwarding/provenance.t
 export type { RedirectRewrite } from './forwarding/redirects.ts'
 export { type Held, type HookPoint, type Hooks, hookPoints } from './hooks.ts'
 export { type Http, type HttpOptions, http } from './http.ts'
+export type { Flood, Http2Options } from './http2/options.ts'
 export { type Answer, type HttpVersion, RequestHead, ResponseHead } from './messages.ts'
 export type { PoolOptions } from './pool.ts'
 export type { RedirectOptions } from './redirect.ts'
