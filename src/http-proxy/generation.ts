@@ -1,10 +1,10 @@
 import type { Clock } from '../clock.ts'
-import type { Upstream, UpstreamOptions, UpstreamTarget } from '../core/upstream.ts'
 import { HookScope } from '../http/hooks.ts'
 import { defaultHeadLimits } from '../http/http1/head-reader.ts'
-import { Origin, type PoolOptions, poolRules } from '../http/pool.ts'
+import { Origin } from '../http/pool/origin.ts'
+import { type PoolOptions, poolRules } from '../http/pool/pool-options.ts'
 import { PreparedRoute } from '../http/routes.ts'
-import { HttpScope, type OriginBook } from '../http/scope.ts'
+import { HttpScope, type OriginBook, type OriginPlan } from '../http/scope.ts'
 import { httpTimeouts } from '../http/timeouts.ts'
 import type { Transaction } from '../http/transaction.ts'
 import { Lifetime } from '../lifetime/lifetime.ts'
@@ -104,7 +104,7 @@ export class Generation extends Lifetime implements OriginBook {
     return route
   }
 
-  origin(target: UpstreamTarget | Upstream, dial: UpstreamOptions, pool: PoolOptions): Origin {
+  origin({ target, dial, pool }: OriginPlan): Origin {
     this.#made = new Origin(target, dial, poolRules(pool), defaultHeadLimits)
     return this.#made
   }

@@ -1,4 +1,4 @@
-import type { XpsError } from '../errors.ts'
+import { systemCode, type XpsError } from '../errors.ts'
 import type { HttpSession } from './session.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -22,7 +22,7 @@ export interface AccessEntry {
   readonly elapsed: number
   /** Where it was forwarded to. */
   readonly upstream: string | undefined
-  /** Why it did not end well: the code of an error, with what took too long behind it; undefined if it did. */
+  /** Why it did not end well: the code of an error, with what took too long, or is wrong with a certificate, behind it; undefined if it did. */
   readonly reason: string | undefined
   readonly referrer: string | undefined
   readonly userAgent: string | undefined
@@ -69,9 +69,10 @@ export function entryOfFault(session: HttpSession, error: XpsError, status: numb
   }
 }
 
-/** A short name for what went wrong: `XPS_TIMEOUT response-head`. */
+/** A short name for what went wrong: `XPS_TIMEOUT response-head`, `XPS_TLS CERT_HAS_EXPIRED`. */
 export function reasonOf(error: XpsError): string {
-  return error.reason === undefined ? error.code : `${error.code} ${error.reason}`
+  const why = error.reason ?? (error.code === 'XPS_TLS' ? systemCode(error.cause) : undefined)
+  return why === undefined ? error.code : `${error.code} ${why}`
 }
 
 /**

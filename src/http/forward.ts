@@ -8,9 +8,10 @@ import { ForwardedRequest } from './forwarded-request.ts'
 import type { ForwardedClient } from './forwarding/forwarded-client.ts'
 import type { Answered, Forwarding } from './forwarding/forwarding.ts'
 import type { RequestHead, ResponseHead } from './messages.ts'
-import type { Origin, Waiter } from './pool.ts'
+import type { Origin } from './pool/origin.ts'
+import type { UpstreamGroup } from './pool/upstream-group.ts'
+import type { Waiter } from './pool/waiting.ts'
 import type { Answerer, IncomingResponse, Transaction } from './transaction.ts'
-import type { UpstreamGroup } from './upstream-group.ts'
 import type { UpstreamExchange, UpstreamSession } from './upstream-session.ts'
 
 /** Methods that may be sent again if nobody knows whether they were seen (RFC 9110, 9.2.2). */
@@ -81,6 +82,10 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
     return this.#origin.host
   }
 
+  get upstreamAuthority(): string {
+    return this.#origin.authority
+  }
+
   get prefix(): string {
     return this.#transaction.prefix
   }
@@ -128,7 +133,7 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
     const transaction = this.#transaction
     const { stream } = transaction
     if (session === undefined) return
-    session.reserved = false
+    session.reserved--
     if (!session.canSend) {
       // It broke while a hook held the request.
       this.#session = undefined
@@ -206,8 +211,9 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
     // On a connection that was used before, the upstream may have closed it before it saw anything.
     const harmless = idempotent.has(this.method) && (this.#reused || this.#group.origins.length > 1)
     const repeatable = !seen && !this.#bodyGone && (error.retryable || harmless)
-    if (error.code === 'XPS_BAD_RESPONSE' || !repeatable || !this.#another(this.#reused))
+    if (error.code === 'XPS_BAD_RESPONSE' || !repeatable || !this.#another(this.#reused || error.retryable)) {
       return this.#transaction.fail(error)
+    }
     this.#transaction.enter('upstream')
   }
 
@@ -244,13 +250,15 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
       return
     }
     if (session === undefined) return
+    const progress = this.#sent ? session.progress(this) : undefined
+    if (progress === undefined) return
     const { upstreamIdleTimeout } = transaction.session.timeouts
-    if (session.stalled) deadlines.offer(session.connection.lastOut, upstreamIdleTimeout, 'upstream-idle')
+    if (progress.stalled) deadlines.offer(progress.lastOut, upstreamIdleTimeout, 'upstream-idle')
     if (transaction.state === 'wait' && transaction.stream.requestComplete) {
-      const since = Math.max(transaction.stateSince, session.connection.lastOut)
+      const since = Math.max(transaction.stateSince, progress.lastOut)
       deadlines.offer(since, timeouts.responseTimeout, 'response-head')
     } else if (transaction.state === 'body' && this.#sink?.ready === true) {
-      deadlines.offer(Math.max(transaction.stateSince, session.lastIn), timeouts.responseIdleTimeout, 'upstream-idle')
+      deadlines.offer(Math.max(transaction.stateSince, progress.lastIn), timeouts.responseIdleTimeout, 'upstream-idle')
     }
   }
 

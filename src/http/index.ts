@@ -12,7 +12,8 @@ export { type Held, type HookPoint, type Hooks, hookPoints } from './hooks.ts'
 export { type Http, type HttpOptions, http } from './http.ts'
 export type { Flood, Http2Options } from './http2/options.ts'
 export { type Answer, type HttpVersion, RequestHead, ResponseHead } from './messages.ts'
-export type { PoolOptions } from './pool.ts'
+export type { PoolOptions } from './pool/pool-options.ts'
+export type { Balance } from './pool/upstream-group.ts'
 export type { RedirectOptions } from './redirect.ts'
 export type {
   FetchRoute,
@@ -35,4 +36,3 @@ export type { CompressOptions, FileCacheOptions, ListingOptions, StaticOptions }
 export type { HttpTimeoutOptions } from './timeouts.ts'
 export { Transaction } from './transaction.ts'
 export type { TransactionState } from './transaction-state.ts'
-export type { Balance } from './upstream-group.ts'

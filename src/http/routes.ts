@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { ProxyHeaderOptions } from '../core/proxy-protocol/write-proxy-header.ts'
+import type { UpstreamTlsOptions } from '../core/tls/upstream-tls.ts'
 import type { Upstream, UpstreamOptions, UpstreamTarget } from '../core/upstream.ts'
 import { type ErrorCode, XpsError } from '../errors.ts'
 import { bytesOption, invalidOption, knownOptions } from '../options.ts'
@@ -11,17 +12,19 @@ import { Forward } from './forward.ts'
 import { Forwarding, type ForwardingOptions, forwardingNames } from './forwarding/forwarding.ts'
 
 import type { Answer } from './messages.ts'
-import { type Origin, type PoolOptions, poolNames } from './pool.ts'
+import type { Origin } from './pool/origin.ts'
+import { type PoolOptions, poolNames } from './pool/pool-options.ts'
+import { type Balance, UpstreamGroup } from './pool/upstream-group.ts'
+import { upstreamPlace } from './pool/upstream-url.ts'
 import { type RedirectOptions, redirector } from './redirect.ts'
 import { Access, type AccessOptions, accessNames } from './routing/access.ts'
 import { type RouteMatch, routeMatchNames } from './routing/route-match.ts'
 
-import type { OriginBook } from './scope.ts'
+import type { OriginBook, OriginPlan } from './scope.ts'
 import { StaticFiles } from './static/static-files.ts'
 import { type StaticOptions, staticOptionNames as staticNames } from './static/static-options.ts'
 
 import type { Transaction } from './transaction.ts'
-import { type Balance, UpstreamGroup } from './upstream-group.ts'
 
 /** What every route may have. */
 export interface RouteOptions extends RouteMatch, AccessOptions {
@@ -33,7 +36,10 @@ export interface RouteOptions extends RouteMatch, AccessOptions {
 
 /** Forwards to an upstream. */
 export interface ForwardRoute extends RouteOptions, ForwardingOptions, PoolOptions {
-  /** Addresses, servers of this process, or an `Upstream`; of several, one is chosen for each request. */
+  /**
+   * Addresses or URLs (`http://host`, `https://host`, `h2c://host`), servers of this process, or an `Upstream`; of several,
+   * one is chosen for each request.
+   */
   upstream: UpstreamTarget | Upstream | readonly (UpstreamTarget | Upstream)[]
   /** How one of several is chosen. @default 'round-robin' */
   balance?: Balance
@@ -41,6 +47,8 @@ export interface ForwardRoute extends RouteOptions, ForwardingOptions, PoolOptio
   connectTimeout?: number
   /** Begins each connection by saying who the client is; see `docs/proxy-protocol.md`. @default nothing is said */
   proxyProtocol?: 1 | 2 | ProxyHeaderOptions
+  /** Encrypts; `https://` asks for it too. @default plain text */
+  tls?: boolean | UpstreamTlsOptions
 }
 
 /** Serves the files of a folder. */
@@ -75,7 +83,7 @@ const common = ['name', ...routeMatchNames, ...accessNames, 'bodyLimit']
 
 /** The ways to answer, by the property that names them. */
 const kinds = {
-  upstream: ['balance', 'connectTimeout', 'proxyProtocol', ...forwardingNames, ...poolNames],
+  upstream: ['balance', 'connectTimeout', 'proxyProtocol', 'tls', ...forwardingNames, ...poolNames],
   files: staticNames,
   reply: [],
   redirect: [],
@@ -214,12 +222,17 @@ function forwardOf(
     | UpstreamTarget
     | Upstream
   )[]
-  const targets = listed.map((target) => withoutScheme(name, target))
-  if (targets.length === 0) throw invalidOption(`${name}.upstream`, given.upstream, 'at least one address')
-  const pool = pick(given, poolNames)
-  const dial: UpstreamOptions = pick(given, ['connectTimeout', 'proxyProtocol'])
-  const origins = targets.map((target) => book.origin(target, dial, pool))
-  const find = (address: string): Origin => book.chosenOrigin?.(address, dial, pool) ?? book.origin(address, dial, pool)
+  if (listed.length === 0) throw invalidOption(`${name}.upstream`, given.upstream, 'at least one address')
+  const plan = (one: UpstreamTarget | Upstream): OriginPlan => {
+    const { target, tls, http2 } = upstreamPlace(name, one, given.tls, given.http2)
+    const dial: UpstreamOptions = pick(given, ['connectTimeout', 'proxyProtocol'])
+    if (tls !== undefined) dial.tls = tls
+    const pool: PoolOptions = pick(given, poolNames)
+    if (http2 !== undefined) pool.http2 = http2
+    return { target, dial, pool }
+  }
+  const origins = listed.map((target) => book.origin(plan(target)))
+  const find = (address: string): Origin => book.chosenOrigin?.(plan(address)) ?? book.origin(plan(address))
   const group = new UpstreamGroup(origins, given.balance ?? 'round-robin', find)
   return { group, forwarding: new Forwarding(pick(given, forwardingNames), name) }
 }
@@ -228,26 +241,6 @@ function forwardOf(
 interface Forwards {
   readonly group: UpstreamGroup
   readonly forwarding: Forwarding
-}
-
-/** `http://host:port` is taken for `host:port`, as people write it. */
-function withoutScheme(name: string, target: UpstreamTarget | Upstream): UpstreamTarget | Upstream {
-  if (typeof target !== 'string' || !/^https?:\/\//i.test(target)) return target
-  const url = URL.canParse(target) ? new URL(target) : undefined
-  if (
-    url?.protocol !== 'http:' ||
-    url.pathname !== '/' ||
-    url.search !== '' ||
-    url.hash !== '' ||
-    url.username !== ''
-  ) {
-    throw invalidOption(
-      `${name}.upstream`,
-      target,
-      `'http://host:port' without a path (see the option prefix), or 'host:port'`,
-    )
-  }
-  return `${url.hostname}:${url.port === '' ? 80 : url.port}`
 }
 
 function pick<O extends object>(given: object, names: readonly (keyof O)[]): O {

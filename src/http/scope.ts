@@ -10,7 +10,8 @@ import type { HookScope } from './hooks.ts'
 import type { HeadLimits } from './http1/head-reader.ts'
 import type { Flood } from './http2/options.ts'
 import type { Answer, RequestHead } from './messages.ts'
-import { Origin, type PoolOptions, poolRules } from './pool.ts'
+import { Origin } from './pool/origin.ts'
+import { type PoolOptions, poolRules } from './pool/pool-options.ts'
 import type { PreparedRoute } from './routes.ts'
 import type { RouteFound } from './routing/route-found.ts'
 import type { RouteMatch } from './routing/route-match.ts'
@@ -21,9 +22,16 @@ import type { Transaction } from './transaction.ts'
 
 /** Where the origins of all routes are kept, so that two routes to one address share its connections. */
 export interface OriginBook {
-  origin(target: UpstreamTarget | Upstream, dial: UpstreamOptions, pool: PoolOptions): Origin
+  origin(plan: OriginPlan): Origin
   /** The same for an address that a hook has chosen; those that no route names are kept for a while. */
-  chosenOrigin?(address: string, dial: UpstreamOptions, pool: PoolOptions): Origin
+  chosenOrigin?(plan: OriginPlan): Origin
+}
+
+/** An upstream's address, and how connections to it are made and kept. */
+export interface OriginPlan {
+  readonly target: UpstreamTarget | Upstream
+  readonly dial: UpstreamOptions
+  readonly pool: PoolOptions
 }
 
 /** The numbers of an HTTP server. */
@@ -68,6 +76,9 @@ export class HttpScope implements OriginBook {
   readonly #log: ((entry: AccessEntry) => void) | undefined
   readonly #origins = new Map<string, Origin>()
   readonly #servers: Origin[] = []
+  /** A number for each object with options of TLS. */
+  readonly #encryptions = new WeakMap<object, number>()
+  #lastEncryption = 0
   /** Listeners, or sessions without one, that use it. */
   readonly #users = new Set<Lifetime>()
   #table: RouteTable<HeldRoute> | undefined
@@ -147,14 +158,15 @@ export class HttpScope implements OriginBook {
     return made
   }
 
-  origin(target: UpstreamTarget | Upstream, dial: UpstreamOptions, pool: PoolOptions): Origin {
+  origin({ target, dial, pool }: OriginPlan): Origin {
     const rules = poolRules(pool)
     if (typeof target !== 'string') {
       const origin = new Origin(target, dial, rules, this.limits)
       this.#servers.push(origin)
       return origin
     }
-    const key = `${target} ${JSON.stringify([dial, rules])}`
+    const { tls, ...others } = dial
+    const key = `${target} ${JSON.stringify([others, rules])} ${this.#encryptionOf(tls)}`
     let origin = this.#origins.get(key)
     if (origin === undefined) {
       origin = new Origin(target, dial, rules, this.limits)
@@ -163,12 +175,23 @@ export class HttpScope implements OriginBook {
     return origin
   }
 
+  /** Only who was given the very same object has the same connections: another may show another certificate. */
+  #encryptionOf(tls: UpstreamOptions['tls']): string {
+    if (typeof tls !== 'object') return String(tls ?? false)
+    let number = this.#encryptions.get(tls)
+    if (number === undefined) {
+      number = ++this.#lastEncryption
+      this.#encryptions.set(tls, number)
+    }
+    return `tls ${number}`
+  }
+
   /**
    * The origin of an address that a hook names, which may be any: of those that no route names and nobody uses at the
    * moment the oldest goes when there are too many.
    */
-  chosenOrigin(target: string, dial: UpstreamOptions, pool: PoolOptions): Origin {
-    const origin = this.origin(target, dial, pool)
+  chosenOrigin(plan: OriginPlan): Origin {
+    const origin = this.origin(plan)
     if (this.#origins.size > mostOrigins) this.#forgetOne(origin)
     return origin
   }

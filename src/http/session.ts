@@ -2,9 +2,9 @@ import type { Timeouts } from '../admission/timeouts.ts'
 import type { Clock } from '../clock.ts'
 import type { TlsState } from '../core/tls/tls-state.ts'
 import type { PipeAccount } from '../pipe/pipe.ts'
-import type { PoolClient } from './client-origins.ts'
 import type { ForwardedClient } from './forwarding/forwarded-client.ts'
 import type { HookScope, Hooks } from './hooks.ts'
+import type { PoolClient } from './pool/client-origins.ts'
 import type { Slot } from './slots.ts'
 
 /** A client's connection that speaks HTTP, as hooks and transactions see it. */

@@ -58,19 +58,43 @@ export interface UpstreamExchange {
   done(): void
 }
 
+/** How far an exchange has come, by the clock of its connection. */
+export interface ExchangeProgress {
+  /** When the upstream last sent something for it; 0 if it never did. */
+  readonly lastIn: number
+  /** When something of it was last sent. */
+  readonly lastOut: number
+  /** The upstream does not take what is sent to it. */
+  readonly stalled: boolean
+}
+
 /** A connection to an upstream that speaks HTTP, of whatever version. */
 export interface UpstreamSession extends Lifetime {
   readonly connection: Connection
+  /** How many requests it has carried. */
   readonly requests: number
+  /** How many exchanges are under way. */
   readonly busy: number
+  /** It can carry another request, now or later. */
   readonly usable: boolean
+  /** A request may be sent now. */
   readonly canSend: boolean
-  /** It has been given to somebody who has not sent yet. */
-  reserved: boolean
+  /** Exchanges are side by side on it, and do not wait for each other (HTTP/2). */
+  readonly multiplexed: boolean
+  /** How many exchanges may be under way at once. */
+  readonly capacity: number
+  /** To how many it has been given who have not sent yet. */
+  reserved: number
+  /** Since when it carries none, by its clock. */
   readonly idleSince: number
-  readonly lastIn: number
-  readonly stalled: boolean
+  /** Of an exchange that is under way on it. */
+  progress(exchange: UpstreamExchange): ExchangeProgress | undefined
+  /**
+   * Sends a request. Returns where its body goes if that does not come with it; end the sink's pipe to end the body.
+   * `batch` is for a request without a body: more may follow in this turn of the loop, and one write will do for all.
+   */
   send(exchange: UpstreamExchange, request: UpstreamRequest, batch?: boolean): RequestSink | undefined
+  /** Nobody waits for the exchange any more: it is told nothing more. */
   leave(exchange: UpstreamExchange, error: XpsError): void
 }
 
@@ -78,7 +102,7 @@ export interface UpstreamSession extends Lifetime {
 export interface UpstreamOwner {
   /** It is connected. */
   upstreamOpen(session: UpstreamSession): void
-  /** It can carry another request. */
+  /** It can carry another request; or it never will again, though some are under way. */
   upstreamFree(session: UpstreamSession): void
   /** It has closed; with an error if it was never connected, or broke. */
   upstreamClosed(session: UpstreamSession, error: XpsError | undefined): void

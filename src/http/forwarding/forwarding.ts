@@ -51,6 +51,8 @@ export interface Answered {
   readonly client: ForwardedClient
   /** As it was given for the request: host and port. */
   readonly upstreamHost: string
+  /** The same with the port, where `upstreamHost` leaves a default one out. */
+  readonly upstreamAuthority?: string
   /** The prefix of the route; `''` for none. */
   readonly prefix: string
 }
@@ -272,9 +274,10 @@ export class Forwarding {
       const content = headers.get('content-location')
       const refresh = headers.get('refresh')
       if (location !== undefined || content !== undefined || refresh !== undefined) {
-        const { request, client, upstreamHost, prefix } = answered
+        const { request, client, upstreamHost, upstreamAuthority = upstreamHost, prefix } = answered
         const side = this.#provenance.publicSide(request, client)
-        const own = this.#host === 'keep' || this.#host === 'upstream' ? [upstreamHost] : [upstreamHost, this.#host]
+        const own = [upstreamAuthority]
+        if (this.#host !== 'keep' && this.#host !== 'upstream') own.push(this.#host)
         pairs = []
         if (location !== undefined) pairs.push('Location', this.#redirects.url(location, own, side, prefix))
         if (content !== undefined) pairs.push('Content-Location', this.#redirects.url(content, own, side, prefix))

@@ -7,7 +7,13 @@ import { Pipe } from '../../pipe/pipe.ts'
 import { PipeSink } from '../../pipe/sink.ts'
 import { PipeSource } from '../../pipe/source.ts'
 import type { ResponseHead } from '../messages.ts'
-import type { UpstreamExchange, UpstreamOwner, UpstreamRequest, UpstreamSession } from '../upstream-session.ts'
+import type {
+  ExchangeProgress,
+  UpstreamExchange,
+  UpstreamOwner,
+  UpstreamRequest,
+  UpstreamSession,
+} from '../upstream-session.ts'
 import { BodyReader, wholeBody } from './body-reader.ts'
 import { BodySink } from './body-sink.ts'
 import { BodySource } from './body-source.ts'
@@ -20,17 +26,16 @@ const mostInterim = 32
 /**
  * An HTTP/1.1 connection to an upstream: requests out, responses in, in order.
  *
- * It carries one exchange at a time, or several one behind the other if its owner sends on before the first is
+ * Made on a connection that is open. It carries one exchange at a time, or several one behind the other if its owner sends on before the first is
  * answered. It retires, and is used no more, when its peer says so, sends what nobody asked for, or breaks.
  */
 export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
   readonly connection: Connection
-  /** How many requests it has carried. */
   requests = 0
-  /** Since when it carries none, by its clock. */
-  idleSince = 0
-  /** It has been given to somebody who has not sent yet. */
-  reserved = false
+  idleSince: number
+  reserved = 0
+  readonly multiplexed = false
+  readonly capacity = 1
   readonly #owner: UpstreamOwner
   readonly #reader: ResponseReader
   readonly #limits: HeadLimits
@@ -63,12 +68,9 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     this.#reader = new ResponseReader(limits)
     this.#input = new Input(this)
     this.#output = new Output(this)
+    this.idleSince = connection.time()
     this.adopt(connection)
-    connection.on('open', () => {
-      this.idleSince = connection.time()
-      this.opened()
-      owner.upstreamOpen(this)
-    })
+    this.opened()
     this.#inbound = new Pipe(connection.source, this.#input)
     new Pipe(this.#output, connection.sink)
   }
@@ -85,23 +87,14 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
 
   /** No request's body is under way: another request may be written behind. */
   get canSend(): boolean {
-    return this.usable && !this.reserved && this.#sending === undefined
+    return this.usable && this.reserved === 0 && this.#sending === undefined
   }
 
-  /** When the upstream last sent something, by its clock; 0 if it never did. */
-  get lastIn(): number {
-    return this.connection.lastIn
+  /** Exchanges come one after the other: what moves on the connection is the first one's. */
+  progress(): ExchangeProgress {
+    return this.connection
   }
 
-  /** The upstream does not take what is sent to it. */
-  get stalled(): boolean {
-    return this.connection.stalled
-  }
-
-  /**
-   * Sends a request. Returns where its body goes if that does not come with it; end the sink's pipe to end the body.
-   * `batch` is for a request without a body: more may follow in this turn of the loop, and one write will do for all.
-   */
   send(exchange: UpstreamExchange, request: UpstreamRequest, batch = false): BodySink | undefined {
     this.#exchanges.push(exchange)
     this.requests++

@@ -1,5 +1,5 @@
-import type { ProxySource } from '../core/proxy-protocol/proxy-header.ts'
-import type { Origin } from './pool.ts'
+import type { ProxySource } from '../../core/proxy-protocol/proxy-header.ts'
+import type { Origin } from './origin.ts'
 
 /** A client, as a server is told of it at the start of a connection (PROXY protocol). */
 export interface PoolClient {

@@ -1,6 +1,6 @@
-import { invalidOption } from '../options.ts'
-import type { Origin } from './pool.ts'
-import type { HttpSession } from './session.ts'
+import { invalidOption } from '../../options.ts'
+import type { HttpSession } from '../session.ts'
+import type { Origin } from './origin.ts'
 
 /** How one of several addresses is chosen. */
 export type Balance = 'round-robin' | 'client-address'
