@@ -36,6 +36,8 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
   #origin: Origin
   /** What it asked for a connection: of the origin, that which is for its client. */
   #pool: Origin | undefined
+  /** Where the client went before, as its cookie says. */
+  readonly #held: Origin | undefined
   /** Origins that could not be connected to, in this transaction. */
   #tried: Origin[] | undefined
   #attempts = 0
@@ -61,9 +63,22 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
     this.#group = group
     this.#forwarding = forwarding
     this.method = transaction.request.method
-    this.#origin = group.pick(transaction.session)
-    const stop = forwarding.stops(transaction.request)
+    const { request, session } = transaction
+    const stop = forwarding.stops(request)
     if (stop !== undefined) throw stopped(stop)
+    this.#held = group.sticky?.take(request.headers)
+    const held = this.#held?.down(session.time()) === false ? this.#held : undefined
+    this.#origin = held ?? group.pick(session.time(), this)
+    if (group.limit !== undefined) {
+      const address = this.clientAddress()
+      // Who comes by a socket of this machine has none.
+      if (address !== '') transaction.own(group.limit.enter(address))
+    }
+  }
+
+  /** As far as those whom we trust say. */
+  clientAddress(): string {
+    return this.#forwarding.clientAddress(this.request, this.client)
   }
 
   get address(): string {
@@ -184,6 +199,7 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
 
   responded(head: ResponseHead, length: number, body: Uint8Array | PipeSource): void {
     this.#responded = true
+    this.#stick(head)
     this.head = head
     this.length = length
     this.body = body
@@ -192,6 +208,14 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
     if (this.body instanceof Uint8Array && this.body.length > 0 && this.#transaction.state !== 'closed') {
       this.body = Buffer.from(this.body)
     }
+  }
+
+  /** Lets the client come back to where it has been answered. */
+  #stick(head: ResponseHead): void {
+    const { sticky } = this.#group
+    if (sticky === undefined || this.#fixed || this.#origin === this.#held) return
+    const cookie = sticky.cookieFor(this.#origin, this.#forwarding.publicSide(this.request, this.client).secure)
+    if (cookie !== undefined) head.headers.append('Set-Cookie', cookie)
   }
 
   ready(): ReadyHead {
@@ -268,7 +292,7 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
     if (this.#fixed || this.#group.origins.length === 1) return sameToo
     this.#tried ??= []
     this.#tried.push(this.#origin)
-    const next = this.#group.pick(this.#transaction.session, this.#tried)
+    const next = this.#group.pick(this.#transaction.session.time(), this, this.#tried)
     if (this.#tried.includes(next) && !sameToo) return false
     this.#origin = next
     return true

@@ -12,8 +12,11 @@ import { Forward } from './forward.ts'
 import { Forwarding, type ForwardingOptions, forwardingNames } from './forwarding/forwarding.ts'
 
 import type { Answer } from './messages.ts'
+import { ClientLimit, type ClientLimitOptions, clientLimitNames } from './pool/client-limit.ts'
+import { type HealthCheckOptions, healthRules } from './pool/health-check.ts'
 import type { Origin } from './pool/origin.ts'
 import { type PoolOptions, poolNames } from './pool/pool-options.ts'
+import { Sticky, type StickyOptions } from './pool/sticky.ts'
 import { type Balance, UpstreamGroup } from './pool/upstream-group.ts'
 import { upstreamPlace } from './pool/upstream-url.ts'
 import { type RedirectOptions, redirector } from './redirect.ts'
@@ -35,7 +38,7 @@ export interface RouteOptions extends RouteMatch, AccessOptions {
 }
 
 /** Forwards to an upstream. */
-export interface ForwardRoute extends RouteOptions, ForwardingOptions, PoolOptions {
+export interface ForwardRoute extends RouteOptions, ForwardingOptions, PoolOptions, ClientLimitOptions {
   /**
    * Addresses or URLs (`http://host`, `https://host`, `h2c://host`), servers of this process, or an `Upstream`; of several,
    * one is chosen for each request.
@@ -47,6 +50,10 @@ export interface ForwardRoute extends RouteOptions, ForwardingOptions, PoolOptio
   connectTimeout?: number
   /** Begins each connection by saying who the client is; see `docs/proxy-protocol.md`. @default nothing is said */
   proxyProtocol?: 1 | 2 | ProxyHeaderOptions
+  /** A client goes on to the address that it has gone to before, by a cookie of ours. @default false */
+  sticky?: boolean | StickyOptions
+  /** Asks each address again and again whether it is well; who is not is passed over as long as another is. @default never */
+  healthCheck?: HealthCheckOptions
   /** Encrypts; `https://` asks for it too. @default plain text */
   tls?: boolean | UpstreamTlsOptions
 }
@@ -83,7 +90,17 @@ const common = ['name', ...routeMatchNames, ...accessNames, 'bodyLimit']
 
 /** The ways to answer, by the property that names them. */
 const kinds = {
-  upstream: ['balance', 'connectTimeout', 'proxyProtocol', 'tls', ...forwardingNames, ...poolNames],
+  upstream: [
+    'balance',
+    'sticky',
+    'healthCheck',
+    'connectTimeout',
+    'proxyProtocol',
+    'tls',
+    ...clientLimitNames,
+    ...forwardingNames,
+    ...poolNames,
+  ],
   files: staticNames,
   reply: [],
   redirect: [],
@@ -223,17 +240,25 @@ function forwardOf(
     | Upstream
   )[]
   if (listed.length === 0) throw invalidOption(`${name}.upstream`, given.upstream, 'at least one address')
+  const health = given.healthCheck === undefined ? undefined : healthRules(`${name}.healthCheck`, given.healthCheck)
+  const limit = new ClientLimit(name, pick(given, clientLimitNames))
   const plan = (one: UpstreamTarget | Upstream): OriginPlan => {
     const { target, tls, http2 } = upstreamPlace(name, one, given.tls, given.http2)
     const dial: UpstreamOptions = pick(given, ['connectTimeout', 'proxyProtocol'])
     if (tls !== undefined) dial.tls = tls
     const pool: PoolOptions = pick(given, poolNames)
     if (http2 !== undefined) pool.http2 = http2
-    return { target, dial, pool }
+    return { target, dial, pool, health }
   }
   const origins = listed.map((target) => book.origin(plan(target)))
   const find = (address: string): Origin => book.chosenOrigin?.(plan(address)) ?? book.origin(plan(address))
-  const group = new UpstreamGroup(origins, given.balance ?? 'round-robin', find)
+  const { sticky = false, balance = 'round-robin' } = given
+  const group = new UpstreamGroup(origins, {
+    balance,
+    sticky: sticky === false ? undefined : new Sticky(`${name}.sticky`, sticky, origins),
+    limit: limit.none ? undefined : limit,
+    find,
+  })
   return { group, forwarding: new Forwarding(pick(given, forwardingNames), name) }
 }
 

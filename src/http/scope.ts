@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import type { ClientSession } from '../core/client-session.ts'
 import type { Upstream, UpstreamOptions, UpstreamTarget } from '../core/upstream.ts'
 import { XpsError } from '../errors.ts'
@@ -10,7 +11,8 @@ import type { HookScope } from './hooks.ts'
 import type { HeadLimits } from './http1/head-reader.ts'
 import type { Flood } from './http2/options.ts'
 import type { Answer, RequestHead } from './messages.ts'
-import { Origin } from './pool/origin.ts'
+import type { HealthRules } from './pool/health-check.ts'
+import { Origin, type OriginStats } from './pool/origin.ts'
 import { type PoolOptions, poolRules } from './pool/pool-options.ts'
 import type { PreparedRoute } from './routes.ts'
 import type { RouteFound } from './routing/route-found.ts'
@@ -32,6 +34,7 @@ export interface OriginPlan {
   readonly target: UpstreamTarget | Upstream
   readonly dial: UpstreamOptions
   readonly pool: PoolOptions
+  readonly health?: HealthRules | undefined
 }
 
 /** The numbers of an HTTP server. */
@@ -49,7 +52,7 @@ export interface HttpStats {
   /** HTTP/2 connections that were ended because their client sent too much, by what that was. */
   readonly floods: Readonly<Record<Flood, number>>
   /** The connections to each upstream. */
-  readonly upstreams: Readonly<Record<string, { connections: number; idle: number; queued: number }>>
+  readonly upstreams: Readonly<Record<string, OriginStats>>
 }
 
 /** What a scope is made of. */
@@ -81,6 +84,8 @@ export class HttpScope implements OriginBook {
   #lastEncryption = 0
   /** Listeners, or sessions without one, that use it. */
   readonly #users = new Set<Lifetime>()
+  /** Of whoever came last; undefined while nobody uses it. */
+  #clock: Clock | undefined
   #table: RouteTable<HeldRoute> | undefined
   #routes: readonly PreparedRoute[] = []
   /** Of a route that hooks choose by its name: one table for the paths that fit it, one for all others. */
@@ -121,6 +126,11 @@ export class HttpScope implements OriginBook {
       this.#servers.splice(this.#servers.indexOf(origin), 1)
       origin.retire()
     }
+    this.#openAll()
+  }
+
+  #openAll(): void {
+    if (this.#clock !== undefined) for (const origin of this.#all) origin.open(this.#clock)
   }
 
   /** The route of a request. Throws `XPS_METHOD` if there is one for other methods only. */
@@ -158,18 +168,18 @@ export class HttpScope implements OriginBook {
     return made
   }
 
-  origin({ target, dial, pool }: OriginPlan): Origin {
+  origin({ target, dial, pool, health }: OriginPlan): Origin {
     const rules = poolRules(pool)
     if (typeof target !== 'string') {
-      const origin = new Origin(target, dial, rules, this.limits)
+      const origin = new Origin(target, dial, rules, this.limits, health)
       this.#servers.push(origin)
       return origin
     }
     const { tls, ...others } = dial
-    const key = `${target} ${JSON.stringify([others, rules])} ${this.#encryptionOf(tls)}`
+    const key = `${target} ${JSON.stringify([others, rules, health])} ${this.#encryptionOf(tls)}`
     let origin = this.#origins.get(key)
     if (origin === undefined) {
-      origin = new Origin(target, dial, rules, this.limits)
+      origin = new Origin(target, dial, rules, this.limits, health)
       this.#origins.set(key, origin)
     }
     return origin
@@ -192,6 +202,7 @@ export class HttpScope implements OriginBook {
    */
   chosenOrigin(plan: OriginPlan): Origin {
     const origin = this.origin(plan)
+    if (this.#clock !== undefined) origin.open(this.#clock)
     if (this.#origins.size > mostOrigins) this.#forgetOne(origin)
     return origin
   }
@@ -214,10 +225,12 @@ export class HttpScope implements OriginBook {
     const user = entrance instanceof Lifetime ? entrance : session
     if (this.#users.has(user)) return
     this.#users.add(user)
-    for (const origin of this.#all) origin.reopen()
+    this.#clock = session.client.clock
+    this.#openAll()
     user.own(() => {
       this.#users.delete(user)
       if (this.#users.size > 0) return
+      this.#clock = undefined
       for (const origin of this.#all) origin.close()
       for (const route of this.#routes) route.close()
     })
@@ -283,11 +296,12 @@ export class HttpScope implements OriginBook {
   }
 
   stats(): HttpStats {
-    const upstreams: Record<string, { connections: number; idle: number; queued: number }> = {}
+    const upstreams: Record<string, OriginStats> = {}
     for (const origin of this.#all) {
       const { connections, idle, queued } = upstreams[origin.address] ?? { connections: 0, idle: 0, queued: 0 }
       const { stats } = origin
       upstreams[origin.address] = {
+        ...stats,
         connections: connections + stats.connections,
         idle: idle + stats.idle,
         queued: queued + stats.queued,

@@ -1,14 +1,15 @@
+import { defaultTimeouts } from '../../admission/timeouts.ts'
 import type { Alarm, Clock } from '../../clock.ts'
 import { Upstream, type UpstreamOptions, type UpstreamTarget } from '../../core/upstream.ts'
 import { XpsError } from '../../errors.ts'
 import type { HeadLimits } from '../http1/head-reader.ts'
-import { Http1UpstreamSession } from '../http1/upstream-session.ts'
-import { Http2UpstreamSession } from '../http2/upstream-session.ts'
 import type { UpstreamOwner, UpstreamSession } from '../upstream-session.ts'
 import { ClientOrigins, type PoolClient } from './client-origins.ts'
 import { Dial, type DialOwner } from './dial.ts'
+import { HealthCheck, type HealthRules, type HealthStats } from './health-check.ts'
 import { Lanes } from './lanes.ts'
 import type { PoolRules } from './pool-options.ts'
+import { offered, sessionOn } from './session-on.ts'
 import { type Waiter, Waiting } from './waiting.ts'
 
 /** What the connections of an origin need to know of those who use them. */
@@ -26,6 +27,8 @@ export interface OriginStats {
   readonly idle: number
   /** Requests that wait for a connection. */
   readonly queued: number
+  /** Where an address is checked. */
+  readonly health?: HealthStats
 }
 
 /**
@@ -52,6 +55,7 @@ export class Origin implements UpstreamOwner, DialOwner {
   readonly #client: (PoolClient & { readonly whole: Origin }) | undefined
   /** Connections of all clients. */
   #open = 0
+  readonly #health: HealthCheck | undefined
   readonly #all = new Set<UpstreamSession>()
   /** Of HTTP/2, that take no other request, and wait for those under way. They count no more as connections in use. */
   readonly #leaving = new Set<UpstreamSession>()
@@ -77,6 +81,7 @@ export class Origin implements UpstreamOwner, DialOwner {
     options: UpstreamOptions,
     rules: PoolRules,
     limits: HeadLimits,
+    health?: HealthRules,
     client?: PoolClient & { readonly whole: Origin },
   ) {
     this.upstream = target instanceof Upstream ? target : new Upstream(target, options)
@@ -86,11 +91,18 @@ export class Origin implements UpstreamOwner, DialOwner {
     this.host = this.authority.replace(secure ? /:443$/ : /:80$/, '')
     this.#rules = rules
     this.#limits = limits
+    if (health !== undefined) {
+      const { upstream, host } = this
+      this.#health = new HealthCheck({ upstream, host, rules, limits }, health, () => {
+        this.#downUntil = 0
+      })
+    }
     this.#lanes = new Lanes(rules.pipelineConnections, rules.pipeline)
     this.#client = client
     if (this.upstream.introduces && client === undefined) {
       this.#clients = new ClientOrigins(
-        ({ source, closed }) => new Origin(this.upstream, {}, rules, limits, { source, closed, whole: this }),
+        ({ source, closed }) =>
+          new Origin(this.upstream, {}, rules, limits, undefined, { source, closed, whole: this }),
       )
     }
     if (rules.http2 === 'prior-knowledge') this.#speaks = 'http2'
@@ -111,6 +123,7 @@ export class Origin implements UpstreamOwner, DialOwner {
       connections: this.#all.size + this.#leaving.size + this.#dials.size,
       idle: this.#idle.length + this.#lanes.idle + this.#shared.filter(isIdle).length,
       queued: this.#waiting.length,
+      ...(this.#health === undefined ? {} : { health: this.#health.stats }),
     }
     for (const origin of this.#clients ?? []) {
       const { connections, idle, queued } = origin.stats
@@ -126,9 +139,9 @@ export class Origin implements UpstreamOwner, DialOwner {
     return this.#client?.whole ?? this
   }
 
-  /** It could not be connected to a short while ago. */
+  /** It could not be connected to a short while ago, or its checks fail. */
   down(now: number): boolean {
-    return this.#downUntil > now
+    return this.#downUntil > now || this.#health?.up === false
   }
 
   /** What has the connections that are for the client: its own, where the address is told who it is. */
@@ -164,6 +177,7 @@ export class Origin implements UpstreamOwner, DialOwner {
   /** Ends all connections; waiters are refused. */
   close(): void {
     this.#closed = true
+    this.#health?.stop()
     this.#alarm?.cancel()
     this.#alarm = undefined
     const error = new XpsError('XPS_CLOSED', 'the listener has closed')
@@ -176,15 +190,17 @@ export class Origin implements UpstreamOwner, DialOwner {
   /** Nobody will ask for it any more: idle connections end now, the others when they come free. */
   retire(): void {
     this.#retired = true
+    this.#health?.stop()
     for (const session of this.#idle.splice(0)) session.abort()
     for (const session of [...this.#lanes, ...this.#shared]) if (isIdle(session)) end(session)
     for (const origin of this.#clients ?? []) origin.retire()
   }
 
-  /** It may be used again, by a listener that has opened since. */
-  reopen(): void {
+  /** It may be used, also again, by a listener that has opened: from now on its health is looked after. */
+  open(clock: Clock): void {
     this.#closed = false
-    for (const origin of this.#clients ?? []) origin.reopen()
+    this.#health?.start(clock)
+    for (const origin of this.#clients ?? []) origin.open(clock)
   }
 
   // Who gets which connection.
@@ -319,19 +335,13 @@ export class Origin implements UpstreamOwner, DialOwner {
   /** @internal */
   dialConnected(dial: Dial): void {
     const { connection } = dial
-    const { http2, maxStreams, pingInterval } = this.#rules
-    if (http2 === 'prior-knowledge' || connection.tls?.alpn === 'h2') {
-      const connectTimeout = this.#scope?.connectTimeout ?? 0
-      dial.session = new Http2UpstreamSession(connection, this, {
-        limits: this.#limits,
-        maxStreams,
-        pingInterval,
-        settingsTimeout: connectTimeout,
-      })
-      return
+    const connectTimeout = this.#scope?.connectTimeout ?? defaultTimeouts.connectTimeout
+    try {
+      dial.session = sessionOn(connection, this, this.#limits, this.#rules, connectTimeout)
+    } catch (error) {
+      return connection.abort(error)
     }
-    dial.session = new Http1UpstreamSession(connection, this.#limits, this)
-    this.#ready(dial, dial.session)
+    if (dial.session.phase === 'open') this.#ready(dial, dial.session)
   }
 
   /** @internal */
@@ -437,13 +447,6 @@ export class Origin implements UpstreamOwner, DialOwner {
 
 /** More than ever wait. */
 const anyNumber = 1e9
-
-/** What is offered by ALPN; in plain text, whoever speaks HTTP/2 says only that he takes the socket. */
-function offered(http2: PoolRules['http2'], http1: boolean, { secure }: Upstream): readonly string[] | undefined {
-  if (http2 === 'prior-knowledge') return ['h2']
-  if (!secure || !http2) return undefined
-  return http1 ? ['http/1.1'] : ['h2', 'http/1.1']
-}
 
 /** It has no work, and gets none any more. */
 function end(session: UpstreamSession): void {
