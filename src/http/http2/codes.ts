@@ -11,8 +11,31 @@ export const codes: Readonly<Record<'none' | 'protocol' | 'internal' | 'refused'
   calm: constants.NGHTTP2_ENHANCE_YOUR_CALM,
 }
 
+/** Why an upstream's stream was reset, as the `cause` of an error. */
+export class StreamReset extends Error {
+  override readonly name = 'StreamReset'
+  readonly code: number
+
+  constructor(code: number) {
+    super(nameOfCode(code))
+    this.code = code
+  }
+}
+
+/** The code by which an upstream reset the stream that the error is about; undefined if it is about something else. */
+export function resetCodeOf(error: XpsError): number | undefined {
+  let depth = 0
+  for (let at: unknown = error; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    if (at instanceof StreamReset) return at.code
+  }
+  return undefined
+}
+
 /** The code that tells a client why its stream was cut. */
 export function codeOfCut(error: XpsError): number {
+  const reset = resetCodeOf(error)
+  // What else an upstream says is about its connection to us.
+  if (reset === codes.cancel || reset === codes.calm) return reset
   if (error.code === 'XPS_TIMEOUT' || error.code === 'XPS_ABORTED') return codes.cancel
   if (error.code === 'XPS_BAD_REQUEST') return codes.protocol
   return codes.internal

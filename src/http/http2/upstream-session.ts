@@ -12,8 +12,7 @@ import type {
   UpstreamRequest,
   UpstreamSession,
 } from '../upstream-session.ts'
-import { codes, nameOfCode } from './codes.ts'
-import { StreamReset } from './stream-reset.ts'
+import { codes, nameOfCode, StreamReset } from './codes.ts'
 import { Http2UpstreamStream } from './upstream-stream.ts'
 import { addFields } from './wire-fields.ts'
 

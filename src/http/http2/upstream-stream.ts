@@ -7,9 +7,8 @@ import { BodySource } from '../http1/body-source.ts'
 import type { HeadLimits } from '../http1/head-reader.ts'
 import type { ResponseHead } from '../messages.ts'
 import type { ExchangeProgress, UpstreamExchange } from '../upstream-session.ts'
-import { codes, nameOfCode } from './codes.ts'
+import { codes, nameOfCode, StreamReset } from './codes.ts'
 import { Http2RequestSink } from './request-sink.ts'
-import { StreamReset } from './stream-reset.ts'
 import { badResponse, checkedFields, declaredLength, responseHead } from './upstream-head.ts'
 
 /** What a stream asks of the connection that it is on. */
