@@ -128,7 +128,7 @@ function serveHttp(
   const route: HttpRoute =
     url !== undefined
       ? {
-          upstream: `${url.hostname}:${url.port === '' ? 80 : url.port}`,
+          upstream: `${url.protocol}//${url.host}`,
           ...prefixOf(url),
           ...dial,
         }
@@ -143,11 +143,21 @@ function serveHttp(
 
 function usageUrl(option: string, text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url?.protocol !== 'http:' || url.search !== '' || url.hash !== '' || url.username !== '') {
-    throw new UsageError(`${option} must lead to http://HOST[:PORT][/PATH] or a folder, got '${text}'`)
+  if (
+    url === undefined ||
+    !upstreamSchemes.has(url.protocol) ||
+    url.search !== '' ||
+    url.hash !== '' ||
+    url.username !== ''
+  ) {
+    throw new UsageError(
+      `${option} must lead to http://HOST[:PORT][/PATH], https://…, h2c://… or a folder, got '${text}'`,
+    )
   }
   return url
 }
+
+const upstreamSchemes: ReadonlySet<string> = new Set(['http:', 'https:', 'h2c:'])
 
 function prefixOf(url: URL): { prefix?: string } {
   const path = url.pathname.replace(/\/+$/, '')

@@ -27,7 +27,7 @@ Options of serve, each of the first five as often as you like
 
   LISTEN   PORT, HOST:PORT, [IPV6]:PORT or unix:PATH; a port alone listens on all addresses
   TARGET   HOST:PORT, [IPV6]:PORT or unix:PATH
-  URL      http://HOST[:PORT][/PATH]
+  URL      http://HOST[:PORT][/PATH], or https:// or h2c:// (HTTP/2 without TLS)
   TRUSTED  addresses and networks with commas between, or loopback, private, unix
 
 Examples

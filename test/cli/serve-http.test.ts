@@ -66,8 +66,8 @@ describe('xps serve --http', () => {
     ])
     for (const [args, message] of [
       [
-        ['--http', '0=https://a.test'],
-        `--http must lead to http://HOST[:PORT][/PATH] or a folder, got 'https://a.test'`,
+        ['--http', '0=ftp://a.test'],
+        `--http must lead to http://HOST[:PORT][/PATH], https://…, h2c://… or a folder, got 'ftp://a.test'`,
       ],
       [['--http', '0=http://a.test/?x'], 'http://HOST[:PORT][/PATH]'],
       [['--http', 'public'], 'such as 8003=http://127.0.0.1:3000 or 8003=./public'],

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { request } from 'node:https'
+import { createServer, request } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -66,6 +67,29 @@ describe('xps serve --https', () => {
     await using cli = new Cli(['serve', '--https', '127.0.0.1:0=.'], folder, { XDG_DATA_HOME: data })
     await cli.line(/listening on/)
     expect(await readFile(`${home}.crt`, 'utf8')).not.toBe(first)
+  })
+
+  it('forwards to a server that speaks TLS itself', async () => {
+    const { files, pem } = authority.issue('localhost')
+    const app = createServer(pem, (request, response) => response.end(`app ${request.url}`)).listen(0, '127.0.0.1')
+    await new Promise((resolve) => app.once('listening', resolve))
+    const { port } = app.address() as AddressInfo
+    // Nothing but what Node trusts is trusted: the program is told of our authority as any program of Node's is.
+    const env = { NODE_EXTRA_CA_CERTS: authority.ca.files.cert }
+    const args = [
+      'serve',
+      '--https',
+      `127.0.0.1:0=https://localhost:${port}/base`,
+      '--cert',
+      files.cert,
+      '--key',
+      files.key,
+    ]
+    await using cli = new Cli(args, folder, env)
+    const [, own] = await cli.line(/listening on 127\.0\.0\.1:(\d+) → https:/)
+    expect(await get(own as string, '/x', authority.ca.pem.cert)).toBe('app /base/x')
+    app.close()
+    app.closeAllConnections()
   })
 
   it.each<[string[], number, RegExp]>([
