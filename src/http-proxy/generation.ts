@@ -10,6 +10,8 @@ import type { Transaction } from '../http/transaction.ts'
 import { Lifetime } from '../lifetime/lifetime.ts'
 import type { Wheel } from '../lifetime/wheel.ts'
 import type { ProxyServerOptions, Times } from './options.ts'
+import type { Target } from './target.ts'
+import { keyOfTls, targetTls } from './target-tls.ts'
 
 /** How many targets have connections that are kept; the one that was not used for longest makes room. */
 const mostTargets = 1_000
@@ -75,12 +77,14 @@ export class Generation extends Lifetime implements OriginBook {
   }
 
   /** What sends requests to an address. Throws `XPS_INVALID_OPTION`. */
-  route(address: string, options: ProxyServerOptions): PreparedRoute {
+  route(target: Target, options: ProxyServerOptions): PreparedRoute {
+    const { address } = target
     const { agent, via = false } = options
+    const tls = targetTls(target, options)
     // Without an agent, Node's client uses a connection once.
     const pool = agent === false ? { ...options.pool, maxRequestsPerConnection: 1 } : (options.pool ?? noPool)
-    const plain = pool === noPool && via === false
-    const key = plain ? address : JSON.stringify([address, pool, via])
+    const plain = pool === noPool && via === false && tls === undefined
+    const key = plain ? address : JSON.stringify([address, pool, via, tls === undefined ? '' : keyOfTls(tls)])
     const known = this.#places.get(key)
     if (known !== undefined) {
       if (this.#places.size > 1) {
@@ -96,7 +100,10 @@ export class Generation extends Lifetime implements OriginBook {
       forwarded: 'leave',
       redirects: 'leave',
       via,
+      // Names of fields stay as they are spelled.
+      http2: false,
       ...pool,
+      ...(tls === undefined ? {} : { tls }),
     } as const
     const route = new PreparedRoute('target', given, this, 0)
     this.#places.set(key, { route, origin: this.#made as Origin })

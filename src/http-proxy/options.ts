@@ -1,12 +1,15 @@
 import type { ServerOptions } from 'node:https'
 import type { Readable } from 'node:stream'
 import { defaultTimeouts } from '../admission/timeouts.ts'
+import type { Pem } from '../core/tls/pem.ts'
+import { Upstream } from '../core/upstream.ts'
 import { Provenance } from '../http/forwarding/provenance.ts'
 import { type PoolOptions, poolRules } from '../http/pool/pool-options.ts'
 import { durationOption, invalidOption } from '../options.ts'
 import { redirectsOption } from './redirect-hop.ts'
 import { cookieAttribute } from './response-rewrites.ts'
 import { type ProxyTarget, readTarget } from './target.ts'
+import { targetTls } from './target-tls.ts'
 
 /** What becomes of an attribute of cookies: one value for all, or by the one that there is (`'*'` for all others). */
 export type ProxyCookieRewrite = false | string | Readonly<Record<string, string | null>>
@@ -78,8 +81,10 @@ export interface ProxyServerOptions {
   ws?: boolean | undefined
   /** For WebSockets. Not there yet. */
   upgradeTimeout?: number | undefined
-  /** For targets that speak TLS. Not there yet. */
+  /** Whether the certificate of a target that speaks TLS must be trusted, and be for its host. @default true */
   secure?: boolean | undefined
+  /** Whose signature on the certificates of targets is trusted. @default the authorities that Node knows */
+  ca?: Pem | readonly Pem[] | undefined
   /** Not there yet: is refused. */
   localAddress?: string | undefined
 }
@@ -115,6 +120,7 @@ const names: ReadonlySet<string> = new Set([
   'ws',
   'upgradeTimeout',
   'secure',
+  'ca',
   'localAddress',
 ] satisfies (keyof ProxyServerOptions)[])
 
@@ -137,8 +143,12 @@ export function checkOptions(options: ProxyServerOptions): void {
   for (const name of Object.keys(options)) {
     if (!names.has(name)) warnOnce(name, `option '${name}' is unknown and has no effect`)
   }
-  if (options.target !== undefined && options.target !== null) readTarget('target', options.target)
-  if (options.forward !== undefined && options.forward !== null) readTarget('forward', options.forward)
+  for (const name of ['target', 'forward'] as const) {
+    const given = options[name]
+    if (given === undefined || given === null) continue
+    const tls = targetTls(readTarget(name, given), options)
+    if (tls !== undefined) new Upstream('localhost:443', { tls })
+  }
   if (options.localAddress !== undefined && options.localAddress !== null) {
     throw invalidOption('localAddress', options.localAddress, 'left out: it is not supported')
   }

@@ -5,7 +5,7 @@ import { statusOf } from '../http/faults.ts'
  * What the `error` and `econnreset` events, callbacks and promises of a {@link ProxyServer} are told.
  *
  * `code` is the one that Node's own clients would give, as users of http-proxy expect it: `ECONNREFUSED`, `ENOTFOUND`,
- * `ECONNRESET`, `ETIMEDOUT`; where there is no such, the library's own (`XPS_…`), which `cause` always has.
+ * `ECONNRESET`, `ETIMEDOUT`, `DEPTH_ZERO_SELF_SIGNED_CERT`; where there is no such, the library's own (`XPS_…`), which `cause` always has.
  */
 export class ProxyError extends Error {
   override readonly name = 'ProxyError'
@@ -28,6 +28,8 @@ export class ProxyError extends Error {
 }
 
 function codeOf(error: XpsError): string {
+  // What is wrong with a certificate.
+  if (error.code === 'XPS_TLS') return systemCode(error.cause) ?? error.code
   let cause: unknown = error.cause
   for (let depth = 0; depth < 5 && cause instanceof Error; depth++) {
     const code = systemCode(cause) ?? (cause instanceof AggregateError ? systemCode(cause.errors[0]) : undefined)

@@ -20,7 +20,7 @@ export interface ProxyRequestEvents {
  * `ClientRequest` has. After the event it cannot be changed any more; what would do so throws `XPS_CLOSED`.
  */
 export class ProxyRequest extends EventEmitter<ProxyRequestEvents> {
-  readonly protocol = 'http:'
+  readonly protocol: 'http:' | 'https:'
   /** Where it goes. */
   readonly host: string
   #method: string
@@ -32,8 +32,9 @@ export class ProxyRequest extends EventEmitter<ProxyRequestEvents> {
   #destroyed: XpsError | undefined
 
   /** @internal */
-  constructor(outgoing: Outgoing, host: string) {
+  constructor(outgoing: Outgoing, host: string, secure: boolean) {
     super()
+    this.protocol = secure ? 'https:' : 'http:'
     this.host = host
     this.#method = outgoing.method
     this.#target = outgoing.target

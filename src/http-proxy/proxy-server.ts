@@ -232,7 +232,7 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
       if (target !== undefined) [body, copy] = twice(body)
       const shown = target === undefined ? asked : this.#ask(undefined, options, forward, req)
       const sentHead = target === undefined ? head : shown.close(versionOf(req))
-      const route = generation.route(forward.address, options)
+      const route = generation.route(forward, options)
       new ForwardExchange({ req, head: sentHead, body: copy, route, times, generation }, (error) =>
         this.#forwardFailed(call, error, forward),
       ).start()
@@ -241,7 +241,7 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     if (target === undefined) return
     call.asked = asked
     const send = (hop: Hop): void => {
-      const route = generation.route(hop.target.address, options)
+      const route = generation.route(hop.target, options)
       const parts = { req, head: hop.head, body: hop.body, route, times, generation }
       new WebExchange(parts, res, options, hop.target, call).start()
     }
@@ -255,7 +255,7 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     const outgoing = outgoingOf(req as IncomingMessage, options, target)
     // Node's server has told the client to go on, so there is nothing to wait for.
     if (call === undefined || !waitsForContinue(call.req, call.res)) outgoing.fields.delete('expect')
-    const asked = new ProxyRequest(outgoing, target.host)
+    const asked = new ProxyRequest(outgoing, target.host, target.secure)
     if (call !== undefined && this.listenerCount('proxyReq') > 0) {
       const shown = { ...options }
       for (const name of ['target', 'forward'] as const) {

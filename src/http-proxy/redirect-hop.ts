@@ -22,7 +22,7 @@ export function redirectsOption(given: boolean | number | null | undefined): num
 
 /**
  * The request that a redirect asks for; undefined for a response that is none, and for one that cannot be followed and
- * is for the client: to a target that speaks TLS, or with a body that is gone.
+ * is for the client: to what is no HTTP, or with a body that is gone.
  */
 export function hopAfter(hop: Hop, response: ResponseHead): Hop | undefined {
   const { status } = response
@@ -31,14 +31,14 @@ export function hopAfter(hop: Hop, response: ResponseHead): Hop | undefined {
   const { head, target } = hop
   let url: URL
   try {
-    url = new URL(location, `http://${target.host}${head.target}`)
+    url = new URL(location, `${target.secure ? 'https' : 'http'}://${target.host}${head.target}`)
   } catch {
     return undefined
   }
-  if (url.protocol !== 'http:') return undefined
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') return undefined
   const keeps = status >= 307 || head.method === 'GET' || head.method === 'HEAD'
   if (keeps && hop.body.length !== 0 && hop.body.bytes === undefined) return undefined
-  const same = url.host === target.host
+  const same = url.host === target.host && (url.protocol === 'https:') === target.secure
   const fields = new Fields(head.headers)
   fields.set('host', url.host)
   if (!same) for (const name of ['authorization', 'cookie']) fields.delete(name)

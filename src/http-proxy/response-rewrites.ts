@@ -34,16 +34,17 @@ function redirected(location: string, target: Target, host: string | undefined, 
   const absolute = /^(?:(https?):)?\/\/([^/?#]*)(.*)$/i.exec(location)
   if (absolute === null) return location
   const [, before, authority = '', rest = ''] = absolute
-  if (withoutDefaultPort(authority) !== withoutDefaultPort(target.host)) return location
+  const { secure } = target
+  if (withoutDefaultPort(authority, secure) !== withoutDefaultPort(target.host, secure)) return location
   const shown = scheme ?? before
   return `${shown === undefined ? '' : `${shown}:`}//${host ?? authority}${rest === '' ? '/' : rest}`
 }
 
-function withoutDefaultPort(authority: string): string {
+function withoutDefaultPort(authority: string, secure: boolean): string {
   return authority
     .slice(authority.lastIndexOf('@') + 1)
     .toLowerCase()
-    .replace(/:(?:80)?$/, '')
+    .replace(secure ? /:(?:443)?$/ : /:(?:80)?$/, '')
 }
 
 function rewriteCookies(fields: Fields, attribute: 'domain' | 'path', rewrite: ProxyCookieRewrite | undefined): void {

@@ -29,6 +29,8 @@ export interface Target {
   readonly url: URL | ProxyTargetDetailed
   /** As `Upstream` reads it: `127.0.0.1:3000`, `unix:/run/app.sock`. */
   readonly address: string
+  /** It speaks TLS. */
+  readonly secure: boolean
   /** What it is called in a `Host` field, without a default port. */
   readonly host: string
   readonly path: string
@@ -71,12 +73,13 @@ function parse(name: string, given: ProxyTarget): Target {
 }
 
 function ofUrl(name: string, url: URL): Target {
-  checkProtocol(name, url.protocol)
+  const secure = isSecure(name, url.protocol)
   if (url.hostname === '') throw invalidOption(name, url.href, shape)
   const { username, password } = url
   return {
     url,
-    address: `${url.hostname}:${url.port === '' ? '80' : url.port}`,
+    address: `${url.hostname}:${url.port === '' ? portOf(secure) : url.port}`,
+    secure,
     host: url.host,
     path: url.pathname,
     query: url.search,
@@ -85,32 +88,34 @@ function ofUrl(name: string, url: URL): Target {
 }
 
 function ofParts(name: string, parts: ProxyTargetDetailed): Target {
-  checkProtocol(name, parts.protocol ?? 'http:')
+  const secure = isSecure(name, parts.protocol ?? 'http:')
   const whole = parts.path ?? `${parts.pathname ?? '/'}${parts.search ?? ''}`
   const mark = whole.indexOf('?')
   const path = mark < 0 ? whole : whole.slice(0, mark)
   const query = mark < 0 ? '' : whole.slice(mark)
   const auth = parts.auth ?? undefined
   if (typeof parts.socketPath === 'string' && parts.socketPath !== '') {
-    return { url: parts, address: `unix:${parts.socketPath}`, host: 'localhost', path, query, auth }
+    return { url: parts, address: `unix:${parts.socketPath}`, secure, host: 'localhost', path, query, auth }
   }
   const named = /^(\[[^\]]+\]|[^:]*)(?::(\d+))?$/.exec(parts.hostname ?? parts.host ?? '')
   // An IPv6 address may come without brackets where it is a hostname.
   const bare = named === null ? (parts.hostname ?? parts.host ?? '') : (named[1] as string)
   const hostname = bare.includes(':') && !bare.startsWith('[') ? `[${bare}]` : bare
-  const port = Number(parts.port ?? named?.[2] ?? 80)
+  const port = Number(parts.port ?? named?.[2] ?? portOf(secure))
   if (hostname === '' || !Number.isInteger(port) || port < 1 || port > 65_535) {
     throw invalidOption(name, `${hostname}:${parts.port ?? ''}`, 'an object with a host and a port, or a socketPath')
   }
-  const host = port === 80 ? hostname : `${hostname}:${port}`
-  return { url: parts, address: `${hostname}:${port}`, host, path, query, auth }
+  const host = port === portOf(secure) ? hostname : `${hostname}:${port}`
+  return { url: parts, address: `${hostname}:${port}`, secure, host, path, query, auth }
 }
 
-function checkProtocol(name: string, protocol: string): void {
+function isSecure(name: string, protocol: string): boolean {
   // `ws:` is what a target is called that is for WebSockets too.
-  if (/^(?:http|ws):?$/.test(protocol)) return
-  if (/^(?:https|wss):?$/.test(protocol)) {
-    throw invalidOption(name, protocol, "'http:', for targets that speak TLS cannot be connected to yet")
-  }
+  if (/^(?:http|ws):?$/.test(protocol)) return false
+  if (/^(?:https|wss):?$/.test(protocol)) return true
   throw invalidOption(name, protocol, shape)
+}
+
+function portOf(secure: boolean): number {
+  return secure ? 443 : 80
 }

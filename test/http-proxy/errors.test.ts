@@ -202,8 +202,10 @@ describe('misuse', () => {
     const wrong: [object, RegExp][] = [
       [{ target: 'nonsense' }, /target/],
       [{ target: 'localhost:8080' }, /target/],
-      [{ target: 'https://app.test' }, /target must be 'http:', for targets that speak TLS cannot be connected to yet/],
-      [{ target: { protocol: 'https:', host: 'app.test', port: 443 } }, /TLS/],
+      [{ target: 'gopher://app.test' }, /target/],
+      [{ target: 'https://app.test', secure: 'no' }, /secure/],
+      [{ target: 'https://app.test', ca: 'nonsense' }, /ca/],
+      [{ target: { protocol: 'https:', host: 'app.test', pfx: 'x' } }, /target.pfx/],
       [{ target: { host: 'app.test', port: 0 } }, /target/],
       [{ forward: 'ftp://x' }, /forward/],
       [{ localAddress: '127.0.0.2' }, /localAddress must be left out: it is not supported/],
@@ -222,10 +224,10 @@ describe('misuse', () => {
 
   it('of options of one call is told as an error', async () => {
     await using front = await Front.start({}, (proxy) => (req, res) => {
-      void proxy.web(req, res, req.url === '/none' ? {} : { target: 'https://app.test' })
+      void proxy.web(req, res, req.url === '/none' ? {} : { target: 'ftp://app.test' })
     })
     expect((await front.ask('/none')).status).toBe(500)
-    expect((await front.ask('/tls')).status).toBe(500)
+    expect((await front.ask('/ftp')).status).toBe(500)
     const error = told(front.proxy, 'error')
     answering(front.proxy)
     await front.ask('/none')

@@ -167,10 +167,11 @@ describe('connections to targets', () => {
 
   it('make room where there are very many targets', async () => {
     const { Generation } = await import('../../src/http-proxy/generation.ts')
+    const { readTarget } = await import('../../src/http-proxy/target.ts')
     const { Wheel } = await import('../../src/lifetime/wheel.ts')
     const { systemClock } = await import('../../src/clock.ts')
     const generation = new Generation(new Wheel(systemClock))
-    for (let port = 1; port <= 1_500; port++) generation.route(`127.0.0.1:${port}`, {})
+    for (let port = 1; port <= 1_500; port++) generation.route(readTarget('target', `http://127.0.0.1:${port}`), {})
     expect(Object.keys(generation.connections)).toHaveLength(1_000)
     await generation.close()
   })

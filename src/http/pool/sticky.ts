@@ -15,7 +15,7 @@ export interface StickyOptions {
   secret?: string
   /** @default '/' */
   path?: string
-  /** @default none: the host that was asked for */
+  /** Without it the cookie is for the host that was asked for. @default none */
   domain?: string
   /** How long it is kept, in seconds. @default until the browser is closed */
   maxAge?: number
