@@ -1,5 +1,5 @@
 import { defaultTimeouts } from '../../admission/timeouts.ts'
-import type { Alarm, Clock } from '../../clock.ts'
+import type { Clock } from '../../clock.ts'
 import { Upstream, type UpstreamOptions, type UpstreamTarget } from '../../core/upstream.ts'
 import { XpsError } from '../../errors.ts'
 import type { HeadLimits } from '../http1/head-reader.ts'
@@ -7,6 +7,7 @@ import type { UpstreamOwner, UpstreamSession } from '../upstream-session.ts'
 import { ClientOrigins, type PoolClient } from './client-origins.ts'
 import { Dial, type DialOwner } from './dial.ts'
 import { HealthCheck, type HealthRules, type HealthStats } from './health-check.ts'
+import { end, IdleWatch, isIdle } from './idle-watch.ts'
 import { Lanes } from './lanes.ts'
 import type { PoolRules } from './pool-options.ts'
 import { offered, sessionOn } from './session-on.ts'
@@ -65,13 +66,14 @@ export class Origin implements UpstreamOwner, DialOwner {
   readonly #lanes: Lanes
   /** Of HTTP/2, that carry requests side by side; the first that has room is used, so that the others can go. */
   readonly #shared: UpstreamSession[] = []
+  readonly #idleWatch: IdleWatch
+  readonly #maybeIdle = (): UpstreamSession[] => [...this.#idle, ...this.#lanes, ...this.#shared]
   readonly #waiting = new Waiting()
   readonly #dials = new Set<Dial>()
   /** What the next connection will speak; undefined until one has been asked. */
   #speaks: 'http1' | 'http2' | undefined
   /** Of whoever asked last. */
   #scope: PoolScope | undefined
-  #alarm: Alarm | undefined
   #downUntil = 0
   #closed = false
   #retired = false
@@ -97,6 +99,7 @@ export class Origin implements UpstreamOwner, DialOwner {
         this.#downUntil = 0
       })
     }
+    this.#idleWatch = new IdleWatch(rules)
     this.#lanes = new Lanes(rules.pipelineConnections, rules.pipeline)
     this.#client = client
     if (this.upstream.introduces && client === undefined) {
@@ -178,8 +181,7 @@ export class Origin implements UpstreamOwner, DialOwner {
   close(): void {
     this.#closed = true
     this.#health?.stop()
-    this.#alarm?.cancel()
-    this.#alarm = undefined
+    this.#idleWatch.stop()
     const error = new XpsError('XPS_CLOSED', 'the listener has closed')
     for (const waiter of this.#waiting.clear()) waiter.refused(error)
     for (const session of [...this.#all, ...this.#leaving]) session.abort(error)
@@ -402,7 +404,9 @@ export class Origin implements UpstreamOwner, DialOwner {
       this.#idle.push(session)
       if (this.#idle.length > this.#rules.maxIdle) this.#idle.shift()?.abort()
     }
-    if (this.#alarm === undefined) this.#watchIdle()
+    if (!this.#idleWatch.set && this.#scope !== undefined && !this.#closed) {
+      this.#idleWatch.look(this.#scope.clock, this.#maybeIdle, () => this.#all.size)
+    }
   }
 
   /** It takes no other request: another may be connected in its place. */
@@ -424,39 +428,10 @@ export class Origin implements UpstreamOwner, DialOwner {
     // Whoever waits because there were as many connections as there may be has a chance now.
     this.#dialForWaiting()
   }
-
-  /** One alarm for all that are idle, set for the one that has been so longest. */
-  #watchIdle(): void {
-    this.#alarm?.cancel()
-    this.#alarm = undefined
-    const clock = this.#scope?.clock
-    if (clock === undefined || this.#closed) return
-    const { idleTimeout, minConnections } = this.#rules
-    const now = clock.now()
-    let next = Number.POSITIVE_INFINITY
-    let spare = this.#all.size - minConnections
-    for (const session of [...this.#idle, ...this.#lanes, ...this.#shared]) {
-      if (!isIdle(session) || !session.usable) continue
-      const until = session.idleSince + idleTimeout
-      if (until > now) next = Math.min(next, until)
-      else if (spare-- > 0) end(session)
-    }
-    if (next !== Number.POSITIVE_INFINITY) this.#alarm = clock.after(next - now, () => this.#watchIdle())
-  }
 }
 
 /** More than ever wait. */
 const anyNumber = 1e9
-
-/** It has no work, and gets none any more. */
-function end(session: UpstreamSession): void {
-  if (session.multiplexed) void session.close()
-  else session.abort()
-}
-
-function isIdle(session: UpstreamSession): boolean {
-  return session.busy === 0 && session.reserved === 0
-}
 
 /** How many more requests it takes. */
 function roomIn(session: UpstreamSession): number {

@@ -19,7 +19,7 @@ export interface StickyOptions {
   domain?: string
   /** How long it is kept, in seconds. @default until the browser is closed */
   maxAge?: number
-  /** `Secure`. @default 'auto', which is where the client came by TLS */
+  /** `Secure`; with `'auto'` where the client came by TLS. @default 'auto' */
   secure?: boolean | 'auto'
   /** Keeps it from scripts. @default true */
   httpOnly?: boolean
