@@ -1,4 +1,4 @@
-import { type ClientHttp2Session, connect, constants, type OutgoingHttpHeaders } from 'node:http2'
+import { type ClientHttp2Session, connect, type OutgoingHttpHeaders } from 'node:http2'
 import type { Alarm } from '../../clock.ts'
 import { type Connection, defaultLingerTimeout } from '../../core/connection.ts'
 import { asXpsError, reasonOf, XpsError } from '../../errors.ts'

@@ -211,7 +211,7 @@ describe('gRPC', () => {
   it('many calls share one connection', async () => {
     await using it = await start()
     const answers = await Promise.all(Array.from({ length: 100 }, (_, at) => unary(it, 'Unary', `call ${at}`)))
-    answers.forEach((answer, at) => expect(answer.value).toBe(`CALL ${at}`))
+    for (const [at, answer] of answers.entries()) expect(answer.value).toBe(`CALL ${at}`)
     const [upstream] = Object.values(it.served.http.stats().upstreams)
     expect(upstream?.connections).toBe(1)
   })
