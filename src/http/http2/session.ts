@@ -1,4 +1,5 @@
 import { performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import type { Duplex } from 'node:stream'
 import { Deadlines } from '../../admission/deadlines.ts'
 import type { Alarm } from '../../clock.ts'
 import type { Connection } from '../../core/connection.ts'
@@ -34,6 +35,7 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
   readonly #rules: Http2Rules
   readonly #guard: FloodGuard
   #node: ServerHttp2Session | undefined
+  #socket: Duplex | undefined
   /** Streams that have not closed; the transactions of some have. Linked, so that many short ones cost no collection. */
   #first: Http2Stream | undefined
   #open = 0
@@ -44,6 +46,9 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
   #leaving = false
   #alarm: Alarm | undefined
   #flooded = false
+  /** For {@link #probe}: the bytes of the client at the last look, and whether it has lived since. */
+  #seen = 0
+  #alive = true
 
   constructor(client: Connection, scope: HttpScope, rules: Http2Rules) {
     super(client, scope)
@@ -71,6 +76,7 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
     const socket = client.takeSocket()
     const node = performServerHandshake(socket, nodeOptions(this.#rules, this.scope.limits))
     this.#node = node
+    this.#socket = socket
     // What breaks the protocol, or Node's own limits, ends here: only now can the client be told what for.
     const destroy = node.destroy.bind(node)
     node.destroy = (error, code) => {
@@ -257,10 +263,46 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
       // It is about to end: see above.
     } else if (!this.#greeted) deadlines.offer(client.since, timeouts.firstByteTimeout, 'first-byte')
     else if (this.#open === 0) deadlines.offer(this.#idleSince, keepAliveTimeout, 'keep-alive')
+    if (endsSilently) {
+      this.#probe()
+      deadlines.mayBegin(probeLook)
+    }
     for (let stream = this.#first; stream !== undefined; stream = stream.next) {
       stream.deadlines(deadlines, bodyTimeout, timeouts.clientIdleTimeout)
     }
     super.deadlines(deadlines)
+  }
+
+  /**
+   * Node 20 tells nobody that nghttp2 has ended a connection for an error in its frames: it reads no more and does not close, so
+   * that not even the client's leaving is seen. Such a connection sends no PING, though its socket takes bytes. That is tried
+   * once after the client has sent something and fallen silent.
+   */
+  #probe(): void {
+    const node = this.#node
+    const { bytesIn } = this.client
+    if (node === undefined || node.destroyed || node.closed) return
+    if (bytesIn !== this.#seen) {
+      this.#seen = bytesIn
+      this.#alive = false
+      return
+    }
+    if (this.#alive) return
+    this.#alive = true
+    node.ping(() => {
+      this.#seen = this.client.bytesIn
+    })
+    // Of no byte, behind all that the socket still has to send.
+    this.#socket?.write(nothing, () => {
+      setImmediate(() => {
+        if (!node.destroyed && (node.state.outboundQueueSize ?? 0) > 0) this.stuck()
+      })
+    })
+  }
+
+  /** @internal Nothing moves that has to. */
+  stuck(): void {
+    this.#end(new XpsError('XPS_BAD_REQUEST', 'the client broke the protocol', { origin: 'client' }))
   }
 
   protected override timedOut(error: XpsError): void {
@@ -293,6 +335,12 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
 }
 
 function ignore(): void {}
+
+const nothing = new Uint8Array(0)
+
+const endsSilently = Number.parseInt(process.versions.node, 10) < 22
+/** How often it is looked whether Node has ended a connection without a word, in milliseconds. */
+const probeLook = 1_000
 
 /** Ends it with a code; the declarations know only errors there, Node a code too. */
 function end(node: ServerHttp2Session, code: number): void {

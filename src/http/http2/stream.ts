@@ -23,6 +23,8 @@ export interface StreamOwner {
   streamClosed(stream: Http2Stream, early: boolean): void
   /** No other request is to come on the connection. */
   endAfter(): void
+  /** A stream that was reset does not close. */
+  stuck(): void
   time(): number
   readonly clock: Clock
 }
@@ -207,7 +209,9 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   /** Ends the stream now, whatever of it is under way. */
   reset(code: number): void {
     const stream = this.#stream
+    if (this.#cut) return this.#owner.stuck()
     this.#cut = true
+    this.#lastOut = this.#owner.time()
     // Node ends a stream before it resets it, and what was cut short would look whole. It does not while a write is under way.
     if (stream.headersSent && !stream.writableEnded && !this.#closed) stream.write(nothing)
     stream.close(code)
