@@ -13,7 +13,8 @@ import { BodySource, type BodyTaker } from './body-source.ts'
 import { codeOfCut, codes, nameOfCode } from './codes.ts'
 import type { ReadRequest } from './request-head.ts'
 import { fieldMap, type NodeFields, responseFields, tamed } from './response-head.ts'
-import { sendWhole } from './whole-body.ts'
+import { sentAnswer } from './sent-answer.ts'
+import { sendLasting, sendWhole } from './whole-body.ts'
 
 /** What a {@link Http2Stream} asks of its session. */
 export interface StreamOwner {
@@ -54,6 +55,8 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   next: Http2Stream | undefined
   readonly #stream: ServerHttp2Stream
   readonly #owner: StreamOwner
+  /** As it asked, whatever hooks made of it. */
+  readonly #forHead: boolean
   #body: BodySource | undefined
   #sink: BodySink | undefined
   /** Where the body goes that nobody has a sink for any more: it is complete, or cut. */
@@ -68,6 +71,7 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
     this.#owner = owner
     this.request = read.head
     this.requestLength = read.length
+    this.#forHead = read.head.method === 'HEAD'
     this.expectsContinue = read.expectsContinue
     this.requestComplete = read.length === 0
     this.#lastIn = owner.time()
@@ -191,8 +195,17 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
     }
   }
 
-  respondAgain(_answer: Answer): boolean {
-    return false
+  respondAgain(answer: Answer): boolean {
+    if (this.#forHead) return false
+    const sent = sentAnswer(answer)
+    if (sent === undefined) return false
+    const { fields, body } = sent
+    this.#sendHead(fields, body.length === 0 ? endOfStream : moreToCome)
+    this.#lastOut = this.#owner.time()
+    this.#owner.moved('out')
+    if (body.length > 0 && !this.#stream.writableEnded) sendLasting(this.#stream, body)
+    this.#complete()
+    return true
   }
 
   endAfter(): void {
@@ -220,7 +233,7 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   /** Answers what is no transaction. */
   refuse(answer: Answer, body: Uint8Array): void {
     const head = new OwnHead(new ResponseHead(answer.status, '', '2', new Fields(answer.headers)))
-    this.respond(head, body.length, this.request.method === 'HEAD' ? null : body)
+    this.respond(head, body.length, this.#forHead ? null : body)
   }
 
   /** @internal The response's body has been handed over, or never will be. */

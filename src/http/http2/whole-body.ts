@@ -7,8 +7,12 @@ const mostCopied = 8 * 1024
 
 /** Sends a body that is at hand, and the end of the stream with it. A long one is not copied, and must not change. */
 export function sendWhole(stream: ServerHttp2Stream, body: Uint8Array): void {
-  if (body.length <= mostCopied) stream.end(Buffer.from(body))
-  else if (body.length <= piece) stream.end(body)
+  sendLasting(stream, body.length <= mostCopied ? Buffer.from(body) : body)
+}
+
+/** The same for a body that never changes. */
+export function sendLasting(stream: ServerHttp2Stream, body: Uint8Array): void {
+  if (body.length <= piece) stream.end(body)
   else sendFrom(stream, body, 0)
 }
 
