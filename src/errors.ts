@@ -43,6 +43,7 @@ export type TimeoutReason =
   | 'client-idle'
   | 'upstream-idle'
   | 'tunnel-idle'
+  | 'tunnel-age'
   | 'session-age'
   | 'drain'
   | 'request-head'

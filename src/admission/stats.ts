@@ -70,6 +70,7 @@ export class Counters {
     'client-idle': 0,
     'upstream-idle': 0,
     'tunnel-idle': 0,
+    'tunnel-age': 0,
     'session-age': 0,
     drain: 0,
     'request-head': 0,

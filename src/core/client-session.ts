@@ -172,6 +172,12 @@ export abstract class ClientSession<
     return pipe
   }
 
+  /** The session does not end with this pipe: its ends are about to be somebody else's. */
+  protected letGo(pipe: Pipe): void {
+    const index = this.#pipes.indexOf(pipe)
+    if (index >= 0) this.#pipes.splice(index, 1)
+  }
+
   /** A session that is asked to close goes on until its pipes end, or until it is idle. */
   protected override onDrain(): void {
     if (this.idle) this.finish()
@@ -229,7 +235,8 @@ export abstract class ClientSession<
   }
 
   #timedOut(reason: TimeoutReason): void {
-    const origin = reason.startsWith('upstream') || reason === 'response-head' ? 'upstream' : 'client'
+    const upstreams = reason.startsWith('upstream') || reason === 'response-head' || reason === 'connect'
+    const origin = upstreams ? 'upstream' : 'client'
     const message = `session took too long: ${reason} after ${Math.round(this.age)} ms`
     this.timedOut(new XpsError('XPS_TIMEOUT', message, { origin, reason, elapsed: this.age }))
   }
@@ -259,9 +266,9 @@ export abstract class ClientSession<
   }
 
   #pipeOver(pipe: Pipe, error: XpsError | undefined): void {
+    if (!this.#pipes.includes(pipe)) return
     this.#pipeError ??= error
-    const index = this.#pipes.indexOf(pipe)
-    if (index >= 0) this.#pipes.splice(index, 1)
+    this.letGo(pipe)
     if (this.#pipes.length === 0) this.finish(this.#pipeError)
   }
 }

@@ -480,8 +480,9 @@ export class Connection extends Living<ConnectionEvents> {
     if (this.#dialing === undefined || this.#socket?.destroyed === true) return
     this.#dialEnded()
     if (!this.opened()) return
-    this.emit('open')
+    // First, so that what somebody writes as soon as it is open is sent, and not queued.
     this.#sink.ready = true
+    this.emit('open')
   }
 
   #dialEnded(): void {
@@ -597,6 +598,11 @@ export class Connection extends Living<ConnectionEvents> {
       this.#paused = false
       this.#socket?.resume()
     }
+  }
+
+  /** @internal Gives bytes back that were read from its source: whoever is attached to that next reads them first. */
+  unshift(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#rest = this.#rest === undefined ? bytes : Buffer.concat([bytes, this.#rest])
   }
 
   #pause(): void {

@@ -16,8 +16,10 @@ export interface AccessEntry {
   readonly version: string
   /** What the client was told; 0 if it was told nothing. */
   readonly status: number
-  /** Bytes of the response's body. */
+  /** Bytes of the response's body; of a tunnel, those that went to the client. */
   readonly bytes: number
+  /** Bytes of the client that went through a tunnel; 0 if there was none. */
+  readonly bytesIn: number
   /** How long it took, in milliseconds. */
   readonly elapsed: number
   /** Where it was forwarded to. */
@@ -41,6 +43,7 @@ export function entryOf(transaction: Transaction): AccessEntry {
     version: request.version,
     status: transaction.status,
     bytes: transaction.bytes,
+    bytesIn: transaction.bytesIn,
     elapsed: transaction.age,
     upstream: transaction.upstream,
     reason: failure === undefined ? undefined : reasonOf(failure),
@@ -61,6 +64,7 @@ export function entryOfFault(session: HttpSession, error: XpsError, status: numb
     version: '',
     status,
     bytes: 0,
+    bytesIn: 0,
     elapsed: 0,
     upstream: undefined,
     reason: reasonOf(error),

@@ -185,6 +185,9 @@ export const ofTransactions: ReadonlySet<TimeoutReason> = new Set([
   'upstream-idle',
   'queue',
   'transaction',
+  'connect',
+  'tunnel-idle',
+  'tunnel-age',
 ])
 const nothing = new Uint8Array(0)
 

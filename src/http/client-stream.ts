@@ -3,6 +3,7 @@ import type { PipeSink } from '../pipe/sink.ts'
 import type { PipeSource } from '../pipe/source.ts'
 import type { Fields } from './fields.ts'
 import type { Answer, RequestHead } from './messages.ts'
+import type { Tunnel } from './tunnel.ts'
 
 // What stands between a transaction and whatever version of HTTP its client speaks.
 
@@ -16,6 +17,8 @@ export interface ResponseSink extends PipeSink {
 export interface ReadyHead {
   readonly status: number
   readonly reason: string
+  /** With 101: what the connection is switched to, which HTTP/1 says in `Upgrade`. */
+  readonly upgrade?: string | undefined
   /** The fields that HTTP/1 writes, without those that frame the body. */
   block(): string
   /** The same as a list. */
@@ -31,6 +34,11 @@ export interface ClientStream {
   readonly request: RequestHead
   /** Bytes of the request's body: 0 for none, less if it is sent in chunks. */
   readonly requestLength: number
+  /**
+   * What the client wants to switch to, as it named it: `websocket`, or several with commas between; `connect` for
+   * CONNECT; undefined for an ordinary request.
+   */
+  readonly upgrade: string | undefined
   /** The client waits for a 100 before it sends the body. */
   readonly expectsContinue: boolean
   /** All of the request's body, if it has come with the head and is small; read it anew after a wait. */
@@ -51,6 +59,11 @@ export interface ClientStream {
   respond(head: ReadyHead, length: number, body: undefined): ResponseSink
   /** Sends a complete answer that is used again and again; false if it cannot be sent in one piece now. */
   respondAgain(answer: Answer): boolean
+  /**
+   * Sends the head that says yes (101, or 2xx to CONNECT), and gives the bytes of both directions from then on. Called
+   * when nothing is being read from the client.
+   */
+  switchTo(head: ReadyHead): Tunnel
   /** No other request is taken on the connection; told before the head is sent. */
   endAfter(): void
   /** The response cannot be made whole, and the client must be able to see that. */

@@ -1,4 +1,5 @@
 import type { Deadlines } from '../admission/deadlines.ts'
+import type { Connection } from '../core/connection.ts'
 import { XpsError } from '../errors.ts'
 import { Pipe } from '../pipe/pipe.ts'
 import type { PipeSource } from '../pipe/source.ts'
@@ -11,7 +12,9 @@ import type { RequestHead, ResponseHead } from './messages.ts'
 import type { Origin } from './pool/origin.ts'
 import type { UpstreamGroup } from './pool/upstream-group.ts'
 import type { Waiter } from './pool/waiting.ts'
-import type { Answerer, IncomingResponse, Transaction } from './transaction.ts'
+import type { Forwarder, IncomingResponse, Transaction, TunnelTimes } from './transaction.ts'
+import type { Tunnel } from './tunnel.ts'
+import type { UpgradeRule } from './upgrade.ts'
 import type { UpstreamExchange, UpstreamSession } from './upstream-session.ts'
 
 /** Methods that may be sent again if nobody knows whether they were seen (RFC 9110, 9.2.2). */
@@ -24,15 +27,18 @@ const mostAttempts = 3
  * Sends a transaction's request to an upstream, and brings the response back: chooses an address, waits for a
  * connection, and tries again elsewhere where nobody can have seen the request, or where it does no harm.
  */
-export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResponse, Answered {
+export class Forward implements Forwarder, Waiter, UpstreamExchange, IncomingResponse, Answered {
   method: string
   head: ResponseHead = noHead
   length = 0
   body: Uint8Array | PipeSource = nothing
+  tunnel: Tunnel | undefined
   readonly #transaction: Transaction
   readonly #group: UpstreamGroup
   readonly #forwarding: Forwarding
-  readonly http1 = false
+  readonly #tunnelTimes: Partial<TunnelTimes>
+  /** What the connection is to be switched to. */
+  readonly #upgrade: string | undefined
   #origin: Origin
   /** What it asked for a connection: of the origin, that which is for its client. */
   #pool: Origin | undefined
@@ -44,6 +50,8 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
   /** Chosen by a hook: nothing else is tried. */
   #fixed = false
   #session: UpstreamSession | undefined
+  /** Where its tunnel leads by. */
+  #far: Connection | undefined
   #waiting = false
   /** The request is on its way on the connection. */
   #sent = false
@@ -58,12 +66,20 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
   /** What followed the response's body. */
   #trailers: Fields | undefined
 
-  constructor(transaction: Transaction, group: UpstreamGroup, forwarding: Forwarding) {
+  constructor(transaction: Transaction, group: UpstreamGroup, rules: ForwardRules) {
+    const { request, stream } = transaction
     this.#transaction = transaction
     this.#group = group
+    const { forwarding } = rules
     this.#forwarding = forwarding
-    this.method = transaction.request.method
-    const { request, session } = transaction
+    this.#tunnelTimes = rules.tunnelTimes
+    this.method = request.method
+    const { session } = transaction
+    // A hook may have taken the field away.
+    if (stream.upgrade !== undefined && request.headers.has('upgrade')) {
+      this.#upgrade = rules.upgrade.passed(stream.upgrade)
+      if (this.#upgrade !== undefined) transaction.scope.mayTunnel()
+    }
     const stop = forwarding.stops(request)
     if (stop !== undefined) throw stopped(stop)
     this.#held = group.sticky?.take(request.headers)
@@ -105,7 +121,19 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
     return this.#transaction.prefix
   }
 
+  get http1(): boolean {
+    return this.#upgrade !== undefined
+  }
+
+  get tunnelTimes(): TunnelTimes {
+    const { scope, session } = this.#transaction
+    const { tunnelIdleTimeout = session.timeouts.tunnelIdleTimeout, tunnelTimeout = scope.timeouts.tunnelTimeout } =
+      this.#tunnelTimes
+    return { tunnelIdleTimeout, tunnelTimeout }
+  }
+
   get pipelined(): boolean {
+    if (this.#upgrade !== undefined) return false
     const { stream, request, requestStages } = this.#transaction
     return stream.requestLength === 0 && idempotent.has(request.method) && requestStages.stages.length === 0
   }
@@ -164,7 +192,7 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
     const { stages, changing } = transaction.requestStages
     const bytes = stages.length === 0 ? stream.requestBytes : undefined
     const length = changing && stream.requestLength !== 0 ? -1 : stream.requestLength
-    const request = new ForwardedRequest(this.#forwarding, this, length, bytes, undefined)
+    const request = new ForwardedRequest(this.#forwarding, this, length, bytes, this.#upgrade)
     const sink = session.send(this, request, batch)
     if (sink === undefined) return
     this.#bodyGone = true
@@ -219,15 +247,25 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
   }
 
   ready(): ReadyHead {
-    return new ForwardedHead(this.head, this.#forwarding, this)
+    const upgrade = this.tunnel === undefined ? undefined : this.head.headers.get('upgrade')
+    return new ForwardedHead(this.head, this.#forwarding, this, upgrade)
   }
 
   trailed(trailers: Fields): void {
     this.#trailers = trailers
   }
 
-  /** Nobody asks a connection to switch yet. */
-  switched(): void {}
+  switched(head: ResponseHead, tunnel: Tunnel): void {
+    this.#responded = true
+    this.#stick(head)
+    this.head = head
+    this.tunnel = tunnel
+    this.#far = tunnel.connection
+    if (this.#far !== undefined) this.#transaction.carry(this.#far)
+    // What was written of the client is not written again.
+    this.client.note = undefined
+    this.#transaction.receive(this)
+  }
 
   failed(error: XpsError, seen: boolean): void {
     this.#session = undefined
@@ -258,10 +296,11 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
       else this.#pool?.giveBack(session)
     }
     this.#requestPipe?.abort(error)
+    this.#far?.abort(error)
   }
 
   get lastActive(): number {
-    const connection = this.#session?.connection
+    const connection = this.#far ?? this.#session?.connection
     return connection === undefined ? 0 : Math.max(connection.lastIn, connection.lastOut)
   }
 
@@ -269,6 +308,11 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
     const transaction = this.#transaction
     const { timeouts } = transaction.scope
     const session = this.#session
+    const far = this.#far
+    if (far !== undefined) {
+      if (far.stalled) deadlines.offer(far.lastOut, transaction.session.timeouts.upstreamIdleTimeout, 'upstream-idle')
+      return
+    }
     if (this.#waiting) {
       deadlines.offer(transaction.stateSince, timeouts.queueTimeout, 'queue')
       return
@@ -299,14 +343,24 @@ export class Forward implements Answerer, Waiter, UpstreamExchange, IncomingResp
   }
 }
 
+/** What a route has for all its requests. */
+export interface ForwardRules {
+  readonly forwarding: Forwarding
+  readonly upgrade: UpgradeRule
+  /** Those that the route has of its own. */
+  readonly tunnelTimes: Partial<TunnelTimes>
+}
+
 /** A response's head as it is passed on. */
 class ForwardedHead implements ReadyHead {
   readonly #head: ResponseHead
   readonly #forwarding: Forwarding
   readonly #answered: Answered
+  readonly upgrade: string | undefined
 
-  constructor(head: ResponseHead, forwarding: Forwarding, answered: Answered) {
+  constructor(head: ResponseHead, forwarding: Forwarding, answered: Answered, upgrade?: string) {
     this.#head = head
+    this.upgrade = upgrade
     this.#forwarding = forwarding
     this.#answered = answered
   }

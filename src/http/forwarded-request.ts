@@ -41,12 +41,12 @@ export class ForwardedRequest implements UpstreamRequest {
   text(): string {
     const { request, client, upstreamHost } = this.#answered
     const block = this.#forwarding.requestBlock(request, client, upstreamHost)
-    const { length } = this
-    let framing = ''
-    if (length > 0) framing = `Content-Length: ${length}\r\n`
-    else if (length < 0) framing = 'Transfer-Encoding: chunked\r\n'
+    const { length, upgrade } = this
+    let framing = upgrade === undefined ? '' : `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`
+    if (length > 0) framing += `Content-Length: ${length}\r\n`
+    else if (length < 0) framing += 'Transfer-Encoding: chunked\r\n'
     // Somebody who said that there is nothing has it said on: POST without a length is refused by some.
-    else if (request.headers.has('content-length')) framing = 'Content-Length: 0\r\n'
+    else if (request.headers.has('content-length')) framing += 'Content-Length: 0\r\n'
     return `${request.method} ${this.target()} HTTP/1.1\r\n${block}${framing}\r\n`
   }
 

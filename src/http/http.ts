@@ -11,7 +11,7 @@ import { type Http2Options, http2Rules } from './http2/options.ts'
 import { choosing } from './http2/prior-knowledge.ts'
 import { Http2Session } from './http2/session.ts'
 import { bodyLimitOption, type HttpRoute, PreparedRoute } from './routes.ts'
-import { routeMatchNames } from './routing/route-match.ts'
+import { type RouteMatch, routeMatchNames } from './routing/route-match.ts'
 import { RouteTable } from './routing/route-table.ts'
 import { type HeldRoute, HttpScope, type HttpStats } from './scope.ts'
 import type { HttpSession } from './session.ts'
@@ -35,6 +35,8 @@ export interface HttpOptions extends HttpTimeoutOptions {
   bodyLimit?: number | string
   /** After how many requests a connection is closed; 0 for never. @default 0 */
   maxRequestsPerSession?: number
+  /** Tunnels (upgraded connections, and CONNECT) at a time; one more is answered 503. 0 for no limit. @default 10000 */
+  maxTunnels?: number
   /**
    * Whether a client that has ended its direction still gets its answer. If not, it is taken to have gone.
    * @default true
@@ -68,6 +70,7 @@ const optionNames = [
   'fieldLimit',
   'bodyLimit',
   'maxRequestsPerSession',
+  'maxTunnels',
   'halfOpen',
   'http2',
   'log',
@@ -104,6 +107,7 @@ export function http(options: HttpOptions = {}): Http {
       min: 0,
       max: Number.MAX_SAFE_INTEGER,
     }),
+    maxTunnels: integerOption('maxTunnels', options.maxTunnels, 10_000, { min: 0, max: Number.MAX_SAFE_INTEGER }),
   })
   const use = (routes: readonly HttpRoute[]): void => {
     if (!Array.isArray(routes)) throw invalidOption('routes', routes, 'a list of routes')
@@ -136,9 +140,11 @@ function prepare(name: string, route: HttpRoute, scope: HttpScope, bodyLimit: nu
 
 /** What the table has to know of a route. */
 function heldRoute(prepared: PreparedRoute): HeldRoute {
-  const match: Record<string, unknown> = { prepared }
-  for (const name of routeMatchNames) if (prepared.given[name] !== undefined) match[name] = prepared.given[name]
-  return match as unknown as HeldRoute
+  const given: RouteMatch = prepared.given
+  const match: { -readonly [name in keyof RouteMatch]: unknown } = {}
+  for (const name of routeMatchNames) if (given[name] !== undefined) match[name] = given[name]
+  if ('connect' in given) match.method = 'CONNECT'
+  return { ...(match as RouteMatch), prepared }
 }
 
 function checkHooks(hooks: Hooks): Hooks {

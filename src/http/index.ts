@@ -1,5 +1,6 @@
 // `xps/http`: HTTP/1.1 sessions and transactions, a reverse proxy, static files, handlers, and hooks at every step.
 export { type AccessEntry, combinedLogLine } from './access-log.ts'
+export type { ConnectCheck, ConnectOptions, ConnectTarget } from './connect/connect-rules.ts'
 export type { ErrorPage, ErrorPages } from './faults.ts'
 export type { FetchHandler } from './fetch-handler.ts'
 export { Fields, type FieldsInit } from './fields.ts'
@@ -20,6 +21,7 @@ export type { StickyOptions } from './pool/sticky.ts'
 export type { Balance } from './pool/upstream-group.ts'
 export type { RedirectOptions } from './redirect.ts'
 export type {
+  ConnectRoute,
   FetchRoute,
   FilesRoute,
   ForwardRoute,
@@ -28,6 +30,7 @@ export type {
   RedirectRoute,
   ReplyRoute,
   RouteOptions,
+  UpgradeOptions,
 } from './routes.ts'
 export type { AccessOptions } from './routing/access.ts'
 export type { RouteMatch, RouteParams } from './routing/route-match.ts'

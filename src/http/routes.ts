@@ -3,12 +3,14 @@ import type { ProxyHeaderOptions } from '../core/proxy-protocol/write-proxy-head
 import type { UpstreamTlsOptions } from '../core/tls/upstream-tls.ts'
 import type { Upstream, UpstreamOptions, UpstreamTarget } from '../core/upstream.ts'
 import { type ErrorCode, XpsError } from '../errors.ts'
-import { bytesOption, invalidOption, knownOptions } from '../options.ts'
+import { bytesOption, durationOption, invalidOption, knownOptions } from '../options.ts'
 import { PipeSource } from '../pipe/source.ts'
 import { checkAnswer, statusAnswer } from './answers.ts'
+import { ConnectForward } from './connect/connect-forward.ts'
+import { type ConnectOptions, ConnectRules } from './connect/connect-rules.ts'
 import { answerByFetch, type FetchHandler } from './fetch-handler.ts'
 import { checkFields, Fields } from './fields.ts'
-import { Forward } from './forward.ts'
+import { Forward, type ForwardRules } from './forward.ts'
 import { Forwarding, type ForwardingOptions, forwardingNames } from './forwarding/forwarding.ts'
 
 import type { Answer } from './messages.ts'
@@ -27,7 +29,8 @@ import type { OriginBook, OriginPlan } from './scope.ts'
 import { StaticFiles } from './static/static-files.ts'
 import { type StaticOptions, staticOptionNames as staticNames } from './static/static-options.ts'
 
-import type { Transaction } from './transaction.ts'
+import type { Forwarder, Transaction, TunnelTimes } from './transaction.ts'
+import { type UpgradeOption, UpgradeRule } from './upgrade.ts'
 
 /** What every route may have. */
 export interface RouteOptions extends RouteMatch, AccessOptions {
@@ -38,7 +41,7 @@ export interface RouteOptions extends RouteMatch, AccessOptions {
 }
 
 /** Forwards to an upstream. */
-export interface ForwardRoute extends RouteOptions, ForwardingOptions, PoolOptions, ClientLimitOptions {
+export interface ForwardRoute extends RouteOptions, ForwardingOptions, PoolOptions, ClientLimitOptions, UpgradeOptions {
   /**
    * Addresses or URLs (`http://host`, `https://host`, `h2c://host`), servers of this process, or an `Upstream`; of several,
    * one is chosen for each request.
@@ -56,6 +59,23 @@ export interface ForwardRoute extends RouteOptions, ForwardingOptions, PoolOptio
   healthCheck?: HealthCheckOptions
   /** Encrypts; `https://` asks for it too. @default plain text */
   tls?: boolean | UpstreamTlsOptions
+}
+
+/** How connections are passed on that clients want to be switched to another protocol. */
+export interface UpgradeOptions {
+  /**
+   * Which upgrades are passed on to the upstream, such as that of WebSockets: all, none, or those of the named protocols
+   * (`['websocket']`). What is not passed on is an ordinary request; `h2c`, `HTTP/2.0` and `TLS/1.0` never are.
+   * @default true
+   */
+  upgrade?: UpgradeOption
+  /**
+   * How long a tunnel may be silent in both directions, in milliseconds; 0 for ever.
+   * @default that of the listener, which is 600000 if nothing is said there
+   */
+  tunnelIdleTimeout?: number
+  /** All of a tunnel, busy or not; 0 for ever. @default that of all routes */
+  tunnelTimeout?: number
 }
 
 /** Serves the files of a folder. */
@@ -79,14 +99,25 @@ export interface FetchRoute extends RouteOptions {
 }
 
 /** Calls a handler of Node's, or a server of this process that need not listen. */
-export interface NodeRoute extends RouteOptions, ForwardingOptions {
+export interface NodeRoute extends RouteOptions, ForwardingOptions, UpgradeOptions {
   node: RequestListener | Server
 }
 
+/** Connects clients that ask for it by CONNECT to where they want to be, within limits. */
+export interface ConnectRoute extends Omit<RouteOptions, 'method' | 'path' | 'bodyLimit'> {
+  connect: ConnectOptions
+  /** See {@link UpgradeOptions}. @default that of the listener */
+  tunnelIdleTimeout?: number
+  /** All of a tunnel, busy or not; 0 for ever. @default that of all routes */
+  tunnelTimeout?: number
+}
+
 /** Which requests, and what answers them. */
-export type HttpRoute = ForwardRoute | FilesRoute | ReplyRoute | RedirectRoute | FetchRoute | NodeRoute
+export type HttpRoute = ForwardRoute | FilesRoute | ReplyRoute | RedirectRoute | FetchRoute | NodeRoute | ConnectRoute
 
 const common = ['name', ...routeMatchNames, ...accessNames, 'bodyLimit']
+const tunnelNames = ['tunnelIdleTimeout', 'tunnelTimeout'] as const
+const notForConnect = ['path', 'method', 'bodyLimit']
 
 /** The ways to answer, by the property that names them. */
 const kinds = {
@@ -97,6 +128,8 @@ const kinds = {
     'connectTimeout',
     'proxyProtocol',
     'tls',
+    'upgrade',
+    ...tunnelNames,
     ...clientLimitNames,
     ...forwardingNames,
     ...poolNames,
@@ -105,7 +138,8 @@ const kinds = {
   reply: [],
   redirect: [],
   fetch: [],
-  node: forwardingNames,
+  node: ['upgrade', ...tunnelNames, ...forwardingNames],
+  connect: tunnelNames,
 } as const satisfies Record<string, readonly string[]>
 
 /** A route that was checked, and what it needs to answer. */
@@ -115,6 +149,7 @@ export class PreparedRoute {
   readonly #access: Access | undefined
   readonly #bodyLimit: number
   readonly #forward: Forwards | undefined
+  readonly #connect: { readonly rules: ConnectRules; readonly tunnelTimes: Partial<TunnelTimes> } | undefined
   readonly #answer: ((transaction: Transaction) => Answer | Promise<Answer>) | undefined
   readonly #files: StaticFiles | undefined
   /** Methods that it cannot answer. */
@@ -128,14 +163,21 @@ export class PreparedRoute {
     const kind = (Object.keys(kinds) as (keyof typeof kinds)[]).filter((one) => one in given)
     if (kind.length !== 1) throw invalidOption(name, given, `an object with one of ${Object.keys(kinds).join(', ')}`)
     const [only] = kind as [keyof typeof kinds]
-    knownOptions(name, given, [...common, only, ...kinds[only]])
+    const names = only === 'connect' ? common.filter((one) => !notForConnect.includes(one)) : common
+    knownOptions(name, given, [...names, only, ...kinds[only]])
     if (given.allow !== undefined || given.deny !== undefined) this.#access = new Access(given, name)
-    this.#bodyLimit = given.bodyLimit === undefined ? bodyLimit : bodyLimitOption(`${name}.bodyLimit`, given.bodyLimit)
+    const own = 'connect' in given ? 0 : given.bodyLimit
+    this.#bodyLimit = own === undefined ? bodyLimit : bodyLimitOption(`${name}.bodyLimit`, own)
     if ('upstream' in given) this.#forward = forwardOf(name, given, book)
     else if ('node' in given) {
       const { node, ...rest } = given
       const server = typeof node === 'function' ? createServer(node) : node
       this.#forward = forwardOf(name, { ...rest, upstream: server }, book)
+    } else if ('connect' in given) {
+      this.#connect = {
+        rules: new ConnectRules(`${name}.connect`, given.connect),
+        tunnelTimes: tunnelTimesOf(name, given),
+      }
     } else if ('files' in given) {
       const files = new StaticFiles(given.files, pick(given, staticNames))
       this.#files = files
@@ -166,7 +208,12 @@ export class PreparedRoute {
     if (this.#bodyLimit > 0 && stream.requestLength > this.#bodyLimit) {
       throw new XpsError('XPS_TOO_LARGE', 'the body of the request is too long', { origin: 'client', status: 413 })
     }
-    if (request.method === 'CONNECT' || this.#refuses.includes(request.method)) {
+    const connects = stream.upgrade === 'connect'
+    if (
+      connects !== (this.#connect !== undefined) ||
+      (request.method === 'CONNECT' && !connects) ||
+      this.#refuses.includes(request.method)
+    ) {
       throw new XpsError('XPS_METHOD', `${request.method} is not allowed here`, { origin: 'client' })
     }
   }
@@ -177,9 +224,11 @@ export class PreparedRoute {
   }
 
   /** What forwards the request; undefined if it is answered here. */
-  forward(transaction: Transaction): Forward | undefined {
+  forward(transaction: Transaction): Forwarder | undefined {
     const forward = this.#forward
-    return forward === undefined ? undefined : new Forward(transaction, forward.group, forward.forwarding)
+    if (forward !== undefined) return new Forward(transaction, forward.group, forward.rules)
+    const connect = this.#connect
+    return connect === undefined ? undefined : new ConnectForward(transaction, connect.rules, connect.tunnelTimes)
   }
 
   /** Requests may go to the origin. */
@@ -230,11 +279,7 @@ export function bodyLimitOption(name: string, given: number | string): number {
   return given === 0 ? 0 : bytesOption(name, given)
 }
 
-function forwardOf(
-  name: string,
-  given: ForwardRoute,
-  book: OriginBook,
-): { group: UpstreamGroup; forwarding: Forwarding } {
+function forwardOf(name: string, given: ForwardRoute, book: OriginBook): Forwards {
   const listed = (Array.isArray(given.upstream) ? given.upstream : [given.upstream]) as readonly (
     | UpstreamTarget
     | Upstream
@@ -259,13 +304,28 @@ function forwardOf(
     limit: limit.none ? undefined : limit,
     find,
   })
-  return { group, forwarding: new Forwarding(pick(given, forwardingNames), name) }
+  return {
+    group,
+    rules: {
+      forwarding: new Forwarding(pick(given, forwardingNames), name),
+      upgrade: new UpgradeRule(`${name}.upgrade`, given.upgrade),
+      tunnelTimes: tunnelTimesOf(name, given),
+    },
+  }
+}
+
+function tunnelTimesOf(name: string, given: Partial<TunnelTimes>): Partial<TunnelTimes> {
+  const times: Partial<Record<keyof TunnelTimes, number>> = {}
+  for (const one of tunnelNames) {
+    if (given[one] !== undefined) times[one] = durationOption(`${name}.${one}`, given[one], 0, true)
+  }
+  return times
 }
 
 /** What forwards the requests of a route. */
 interface Forwards {
   readonly group: UpstreamGroup
-  readonly forwarding: Forwarding
+  readonly rules: ForwardRules
 }
 
 function pick<O extends object>(given: object, names: readonly (keyof O)[]): O {

@@ -42,6 +42,8 @@ export interface HttpStats {
   /** Sessions and transactions that there are now. */
   readonly sessions: number
   readonly transactions: number
+  /** How many of the transactions are tunnels: upgraded connections, and CONNECT. */
+  readonly tunnels: number
   /** How many transactions have closed, and how many of them because the client left. */
   readonly served: number
   readonly left: number
@@ -63,6 +65,7 @@ export interface HttpScopeParts {
   readonly errorPages: ErrorPages
   readonly halfOpen: boolean
   readonly maxRequestsPerSession: number
+  readonly maxTunnels: number
   readonly log: ((entry: AccessEntry) => void) | undefined
 }
 
@@ -74,6 +77,9 @@ export class HttpScope implements OriginBook {
   readonly errorPages: ErrorPages
   readonly halfOpen: boolean
   readonly maxRequestsPerSession: number
+  /** Tunnels at the moment. */
+  tunnels = 0
+  readonly #maxTunnels: number
   /** The timeouts that may begin at any moment, for the look at the clock. */
   readonly looks: readonly number[]
   readonly #log: ((entry: AccessEntry) => void) | undefined
@@ -106,6 +112,7 @@ export class HttpScope implements OriginBook {
     this.errorPages = parts.errorPages
     this.halfOpen = parts.halfOpen
     this.maxRequestsPerSession = parts.maxRequestsPerSession
+    this.#maxTunnels = parts.maxTunnels
     this.#log = parts.log
     this.looks = Object.values(parts.timeouts)
   }
@@ -137,6 +144,9 @@ export class HttpScope implements OriginBook {
   find(port: number, request: RequestHead): RouteFound<HeldRoute> | undefined {
     const found = this.#table?.find(port, request)
     if (found !== undefined) return found
+    if (request.method === 'CONNECT') {
+      throw new XpsError('XPS_METHOD', 'CONNECT is not allowed here', { origin: 'client' })
+    }
     const allowed = this.#table?.allowed(port, request) ?? []
     if (allowed.length === 0) return undefined
     throw new XpsError('XPS_METHOD', `${request.method} is not allowed here, but ${allowed.join(', ')} would be`, {
@@ -159,10 +169,12 @@ export class HttpScope implements OriginBook {
   #tablesOf(prepared: PreparedRoute): OwnTables {
     const known = this.#named.get(prepared)
     if (known !== undefined) return known
-    const { path } = prepared.given
+    const { given } = prepared
+    const path = 'connect' in given ? undefined : given.path
+    const any: HeldRoute = 'connect' in given ? { prepared, method: 'CONNECT' } : { prepared }
     const made: OwnTables = {
       fitting: new RouteTable<HeldRoute>(path === undefined ? [] : [{ path, prepared }]),
-      any: new RouteTable<HeldRoute>([{ prepared }]),
+      any: new RouteTable<HeldRoute>([any]),
     }
     this.#named.set(prepared, made)
     return made
@@ -263,6 +275,12 @@ export class HttpScope implements OriginBook {
     this.#begun++
   }
 
+  /** Throws if there are as many tunnels as there may be. */
+  mayTunnel(): void {
+    if (this.#maxTunnels === 0 || this.tunnels < this.#maxTunnels) return
+    throw new XpsError('XPS_BUSY', `there are too many tunnels (${this.tunnels})`, { status: 503 })
+  }
+
   /** A transaction has closed. */
   counted(transaction: Transaction): void {
     this.#served++
@@ -311,6 +329,7 @@ export class HttpScope implements OriginBook {
     return {
       sessions: this.#sessions,
       transactions: this.#begun - this.#served,
+      tunnels: this.tunnels,
       served: this.#served,
       left: this.#left,
       statuses: { '2xx': twos, '3xx': threes, '4xx': fours, '5xx': fives },

@@ -16,6 +16,8 @@ export interface HttpTimeoutOptions {
   responseIdleTimeout?: number
   /** All of a transaction, busy or not; then 408, or it is cut short. @default 0 */
   transactionTimeout?: number
+  /** All of a tunnel (an upgraded connection, or CONNECT), busy or not; then it is cut off. @default 0 */
+  tunnelTimeout?: number
 }
 
 /** The timeouts that a server has: all of them. */
@@ -29,6 +31,7 @@ const defaults: HttpTimeouts = {
   responseTimeout: 60_000,
   responseIdleTimeout: 60_000,
   transactionTimeout: 0,
+  tunnelTimeout: 0,
 }
 
 /** The names of the options. */

@@ -13,6 +13,7 @@ export type TransactionState =
   | 'response' // 'response'
   | 'reply' // 'responseSend'; then the head is sent
   | 'body' // the body follows
+  | 'tunnel' // the connection has switched, and bytes go both ways
   | 'close' // 'transactionClose'
   | 'closed'
 

@@ -8,9 +8,8 @@ import { PipeSource } from '../pipe/source.ts'
 import type { Stage } from '../pipe/stage.ts'
 import { checkAnswer, statusAnswer } from './answers.ts'
 import { noStages, requestBodyBits, responseBodyBits, type Stages, stagesOf } from './body-stages.ts'
-import type { ClientStream, ReadyHead } from './client-stream.ts'
+import type { ClientStream, ReadyHead, ResponseSink } from './client-stream.ts'
 import { Fields } from './fields.ts'
-import type { Forward } from './forward.ts'
 import { bitsOfPoints, type HookPoint, HookScope, type Hooks, runHooks } from './hooks.ts'
 import { type Answer, type RequestHead, ResponseHead } from './messages.ts'
 import { OwnHead } from './ready-head.ts'
@@ -21,6 +20,7 @@ import type { HeldRoute, HttpScope } from './scope.ts'
 import type { HttpSession } from './session.ts'
 import { type Slot, Slots } from './slots.ts'
 import { pointOf, type TransactionState } from './transaction-state.ts'
+import { type Tunnel, TunnelPipes } from './tunnel.ts'
 
 const responseBits = bitsOfPoints('responseSend') | responseBodyBits
 
@@ -29,6 +29,8 @@ export interface IncomingResponse {
   readonly head: ResponseHead
   readonly length: number
   readonly body: Uint8Array | PipeSource
+  /** The other side has switched to what was asked for; the head says so, and there is no body. */
+  readonly tunnel: Tunnel | undefined
   /** The head as it goes to the client, edits included. */
   ready(): ReadyHead
 }
@@ -38,6 +40,30 @@ export interface Answerer {
   /** Nobody waits for the answer any more. */
   retreat(error: XpsError): void
   deadlines(deadlines: Deadlines): void
+}
+
+/** How long a tunnel may take, in milliseconds; 0 for ever. */
+export interface TunnelTimes {
+  /** Without a byte in either direction. */
+  readonly tunnelIdleTimeout: number
+  /** All of it, busy or not. */
+  readonly tunnelTimeout: number
+}
+
+/** What brings a transaction's request to somebody else. */
+export interface Forwarder extends Answerer {
+  readonly address: string
+  /** When a byte last moved between it and the other side, by the session's clock; 0 for never. */
+  readonly lastActive: number
+  readonly tunnelTimes: TunnelTimes
+  /** A hook has chosen another address. */
+  choose(address: string): void
+  /** Gets a connection. */
+  connect(): void
+  /** Sends the request on it. */
+  send(): void
+  /** Where the response's body goes. */
+  deliverTo(sink: ResponseSink): void
 }
 
 /**
@@ -73,7 +99,7 @@ export class Transaction extends Lifetime {
   #incoming: IncomingResponse | undefined
   #response: ResponseHead | undefined
   #answerer: Answerer | undefined
-  #forward: Forward | undefined
+  #forward: Forwarder | undefined
   /** The upstream that a hook has chosen. */
   #chosen: string | undefined
   #hooks: HookScope | undefined
@@ -97,6 +123,7 @@ export class Transaction extends Lifetime {
   /** Where the response's body flows, or how much of one was sent at once. */
   #pipe: Pipe | undefined
   #bytes = 0
+  #tunnel: TunnelPipes | undefined
 
   /** @internal */
   constructor(scope: HttpScope, session: HttpSession, stream: ClientStream, number: number) {
@@ -145,9 +172,22 @@ export class Transaction extends Lifetime {
     return this.#left !== undefined
   }
 
-  /** How many bytes of the response's body were sent. */
+  /** How many bytes of the response's body were sent; of a tunnel, how many went to the client. */
   get bytes(): number {
-    return this.#bytes + (this.#pipe?.bytes ?? 0)
+    return this.#bytes + (this.#pipe?.bytes ?? 0) + (this.#tunnel?.bytesOut ?? 0)
+  }
+
+  /** How many bytes of the client went through a tunnel; 0 if there is none. */
+  get bytesIn(): number {
+    return this.#tunnel?.bytesIn ?? 0
+  }
+
+  /**
+   * What the client wants its connection to be switched to, as it named it: `websocket`, or several with commas between;
+   * `connect` for CONNECT; undefined for an ordinary request.
+   */
+  get upgrade(): string | undefined {
+    return this.#state === 'close' || this.#state === 'closed' ? undefined : this.stream.upgrade
   }
 
   /** @internal When a byte last moved between it and its upstream, by its session's clock; 0 for never. */
@@ -290,6 +330,17 @@ export class Transaction extends Lifetime {
     this.#enter('response')
   }
 
+  /** @internal A tunnel leads elsewhere, and its other side ends with this. */
+  carry(far: Lifetime): void {
+    this.adopt(far)
+  }
+
+  /** @internal There is a tunnel, and nobody was sent a request: no response comes, but an answer of ours. */
+  accept(incoming: IncomingResponse): void {
+    this.#incoming = incoming
+    this.#enter('reply')
+  }
+
   /** @internal The answer cannot be had. */
   fail(error: unknown): void {
     const fault = asXpsError(error, 'XPS_FAULT', 'the transaction failed')
@@ -321,7 +372,7 @@ export class Transaction extends Lifetime {
   /** @internal The client has gone. */
   clientLeft(error: XpsError): void {
     // Who is cut off has not left.
-    if (this.#left !== undefined || this.#cut || this.#state === 'closed') return
+    if (this.#left !== undefined || this.#cut || this.#state === 'tunnel' || this.#state === 'closed') return
     this.#left = error
     this.#drop(error)
     // A hook that is running is waited for.
@@ -330,13 +381,23 @@ export class Transaction extends Lifetime {
 
   /** @internal */
   deadlines(deadlines: Deadlines): void {
+    if (this.#state === 'tunnel') return this.#deadlinesOfTunnel(deadlines)
     const { timeouts } = this.scope
     deadlines.offer(this.since, timeouts.transactionTimeout, 'transaction')
     this.#answerer?.deadlines(deadlines)
   }
 
+  /** Those of the transaction hold no more. */
+  #deadlinesOfTunnel(deadlines: Deadlines): void {
+    const { tunnelIdleTimeout, tunnelTimeout } = (this.#forward as Forwarder).tunnelTimes
+    deadlines.offer(this.stateSince, tunnelTimeout, 'tunnel-age')
+    deadlines.offer(Math.max(this.stateSince, this.lastActive), tunnelIdleTimeout, 'tunnel-idle')
+    this.#forward?.deadlines(deadlines)
+  }
+
   /** @internal Something took too long. */
   timedOut(error: XpsError): void {
+    if (this.#tunnel !== undefined) return this.#tunnel.abort(error)
     if (error.reason === 'transaction' && this.#headSent) this.responded(error)
     else this.fail(error)
   }
@@ -349,6 +410,7 @@ export class Transaction extends Lifetime {
 
   /** No hook is waited for any more: one that never settles must not keep a program from ending. */
   protected override onAbort(error: XpsError): void {
+    if (this.#state === 'tunnel') return this.#tunnel?.abort(error)
     this.clientLeft(error)
     if (!this.#holding) return
     this.#holding = false
@@ -479,6 +541,7 @@ export class Transaction extends Lifetime {
       case 'answer':
       case 'wait':
       case 'body':
+      case 'tunnel':
       case 'closed':
         // Nobody enters these: a step leads there, and something from outside leads on.
         return undefined
@@ -551,7 +614,10 @@ export class Transaction extends Lifetime {
     if (answer === undefined) {
       const incoming = this.#incoming as IncomingResponse
       this.#response ??= incoming.head
-      const { head: from, body: whole } = incoming
+      const { head: from, body: whole, tunnel } = incoming
+      // A hook may have made a refusal of it.
+      const yes = this.stream.upgrade === 'connect' ? from.status < 300 : from.status === 101
+      if (tunnel !== undefined && yes) return this.#switch(incoming, tunnel)
       // A hook may have made a HEAD of a GET: what is sent is as long as it is.
       const known = whole instanceof Uint8Array && !this.#bodiless(from.status) ? whole.length : incoming.length
       this.#sendResponse(incoming.ready(), from.status, known, whole)
@@ -577,6 +643,30 @@ export class Transaction extends Lifetime {
     const declared = answer.body !== undefined ? length : said !== undefined ? Number(said) : -1
     this.#sendResponse(new OwnHead(head), head.status, this.#bodiless(head.status) ? declared : length, body)
     return undefined
+  }
+
+  /** The bytes of both sides are joined. */
+  #switch(incoming: IncomingResponse, far: Tunnel): undefined {
+    const { scope, session, stream } = this
+    scope.mayTunnel()
+    const near = stream.switchTo(incoming.ready())
+    this.#headSent = true
+    this.#state = 'tunnel'
+    this.#incoming = this.#answerer = undefined
+    scope.tunnels++
+    const tunnel = new TunnelPipes(this)
+    this.#tunnel = tunnel
+    try {
+      tunnel.join(near, far, session.account)
+    } catch (error) {
+      tunnel.abort(asXpsError(error, 'XPS_FAULT', 'the tunnel cannot be joined'))
+    }
+  }
+
+  /** @internal */
+  tunnelOver(error: XpsError | undefined): void {
+    this.scope.tunnels--
+    this.#finish(error)
   }
 
   #bodiless(status: number): boolean {

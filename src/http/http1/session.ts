@@ -4,6 +4,8 @@ import { Input } from '../../core/input.ts'
 import { Output } from '../../core/output.ts'
 import { asXpsError, XpsError } from '../../errors.ts'
 import type { Lifetime } from '../../lifetime/lifetime.ts'
+import type { Pipe } from '../../pipe/pipe.ts'
+import type { PipeSink } from '../../pipe/sink.ts'
 import { PipeSource } from '../../pipe/source.ts'
 import { ClientHttpSession, ofTransactions } from '../client-http-session.ts'
 import type { ClientStream, ReadyHead, ResponseSink } from '../client-stream.ts'
@@ -13,10 +15,12 @@ import { type Answer, type RequestHead, ResponseHead } from '../messages.ts'
 import { OwnHead } from '../ready-head.ts'
 import type { HttpScope } from '../scope.ts'
 import type { Transaction } from '../transaction.ts'
+import type { Tunnel } from '../tunnel.ts'
 import { wholeBody } from './body-reader.ts'
 import { BodySink } from './body-sink.ts'
 import { GoneProbe } from './gone-probe.ts'
-import { chunked, incomplete, untilClose } from './head-reader.ts'
+import { chunked, defaultHeadLimits, incomplete, untilClose } from './head-reader.ts'
+import { RawSink } from './raw-sink.ts'
 import { RequestBody } from './request-body.ts'
 import { RequestReader } from './request-reader.ts'
 import { statusLine } from './status-line.ts'
@@ -45,9 +49,11 @@ const halfCloseWithin = 1_000
  * waits for its answer, or it has gone: before an answer has begun it is asked ({@link GoneProbe}).
  */
 export class Http1Session extends ClientHttpSession implements ClientStream {
-  readonly #reader: RequestReader
-  readonly #input: Input
-  readonly #output: Output
+  #reader: RequestReader
+  #input: Input
+  #output: Output
+  #inbound: Pipe | undefined
+  #outbound: Pipe | undefined
   #active: Transaction | undefined
   /** Since when a head is awaited or being read, by the clock; and whether any of it has come. */
   #waitingSince: number
@@ -70,6 +76,7 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
   #forHead = false
   #requestLength = 0
   #expectsContinue = false
+  #upgrade: string | undefined
   /** All of the body, if it came with the head and is small. */
   #bytes: Uint8Array | undefined
   /** The body that comes in pieces. */
@@ -78,6 +85,11 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
   // The response.
   #sink: BodySink | undefined
   #responded = false
+
+  /** The connection is about to be, or has been, switched to something else. */
+  #switched = false
+  /** Where its bytes for the client go, as long as they have to wait for the head. */
+  #rawSink: RawSink | undefined
 
   constructor(client: Connection, scope: HttpScope) {
     super(client, scope)
@@ -97,16 +109,19 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
   }
 
   protected override listen(): void {
-    this.pipe(this.#output, this.client.sink, { limit: outputLimit, onClose: (error) => this.#outputOver(error) })
-    this.pipe(this.client.source, this.#input)
+    this.#outbound = this.pipe(this.#output, this.client.sink, {
+      limit: outputLimit,
+      onClose: (error) => this.#outputOver(error),
+    })
+    this.#inbound = this.pipe(this.client.source, this.#input)
   }
 
   // The request comes.
 
   /** @internal Reads what has come; returns how much of it was taken. */
   receive(chunk: Buffer): number {
-    if (this.#ahead !== undefined) {
-      this.#keepAhead(Buffer.concat([this.#ahead, chunk]))
+    if (this.#ahead !== undefined || this.#switched) {
+      this.#keepAhead(this.#ahead === undefined ? Buffer.from(chunk) : Buffer.concat([this.#ahead, chunk]))
       return chunk.length
     }
     const at = this.#read(chunk)
@@ -121,7 +136,7 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
    */
   #keepAhead(bytes: Buffer): void {
     this.#ahead = bytes
-    if (bytes.length >= mostAhead) this.#input.ready = false
+    if (bytes.length >= mostAhead && !this.#switched) this.#input.ready = false
   }
 
   /** @internal Whoever held the client's bytes up does so no more. */
@@ -179,6 +194,10 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
     this.#requestLength = length
     this.#expectsContinue = reader.expectsContinue
     this.#keepAlive = reader.keepAlive
+    this.#upgrade = reader.upgrade
+    // What it is good for went with `Connection` if that has named it, as it must.
+    if (reader.upgrade !== undefined) reader.head.headers.delete('http2-settings')
+    if (reader.head.method === 'CONNECT') this.#upgrade = 'connect'
     this.#responded = false
     this.#started = false
     this.#bytes = this.#body = undefined
@@ -262,6 +281,7 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
   /** @internal The client's direction has ended, and all that came has been taken. */
   received(error: XpsError | undefined): void {
     this.#inputEnded = true
+    if (this.#switched) return
     if (error !== undefined) return this.#gone(error)
     if (this.#ahead === undefined) this.#endOfInput()
     else this.#askWhetherGone()
@@ -311,6 +331,10 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
 
   get expectsContinue(): boolean {
     return this.#expectsContinue
+  }
+
+  get upgrade(): string | undefined {
+    return this.#upgrade
   }
 
   get requestBytes(): Uint8Array | undefined {
@@ -379,6 +403,51 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
     return true
   }
 
+  switchTo(head: ReadyHead): Tunnel {
+    this.#keepAlive = false
+    this.#probe?.cancel()
+    this.#probe = undefined
+    const source = this.#takeInput()
+    const upgrade = head.status === 101 ? `connection: Upgrade\r\nupgrade: ${head.upgrade ?? ''}\r\n` : ''
+    this.#output.text(`${statusLine(head.status, head.reason)}${head.block()}${upgrade}\r\n`)
+    this.#output.flush()
+    return { source, sink: this.#takeOutput() }
+  }
+
+  /** What the client sends from now on, and before it what has come already. */
+  #takeInput(): PipeSource {
+    this.#switched = true
+    // What waits in the pipe comes to what was kept.
+    this.#input.ready = true
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    if (this.#inputEnded) return PipeSource.from(ahead ?? '')
+    const inbound = this.#inbound as Pipe
+    this.letGo(inbound)
+    if (inbound.detachSource() === undefined) throw new XpsError('XPS_FAULT', 'the client is being read')
+    inbound.detachSink()
+    this.#inbound = undefined
+    if (ahead !== undefined) this.client.unshift(ahead)
+    return this.client.source
+  }
+
+  /** The client itself, or, if it has not taken all that it was sent before, what stands behind that. */
+  #takeOutput(): PipeSink {
+    const outbound = this.#outbound as Pipe
+    this.letGo(outbound)
+    this.#outbound = undefined
+    if (this.#output.empty && outbound.detachSink() !== undefined) {
+      outbound.detachSource()
+      // Nobody needs them any more, and there may be thousands.
+      this.#reader = spent.reader
+      this.#input = spent.input
+      this.#output = spent.output
+      return this.client.sink
+    }
+    this.#rawSink = new RawSink(this.#output)
+    return this.#rawSink
+  }
+
   endAfter(): void {
     this.#keepAlive = false
   }
@@ -396,11 +465,17 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
   /** Whether another request may come, which has to be decided when the head is sent. */
   #decideKeepAlive(): void {
     if (this.lastRequest) this.#keepAlive = false
+    // Whoever is refused a tunnel may have begun to use it: what has come behind the request need not be another.
+    else if (this.#upgrade === 'connect' || (this.#upgrade !== undefined && this.#refusedEarly)) this.#keepAlive = false
     else if (this.#body === undefined || this.#body.complete) return
     // Told neither to send the body nor not to, a client may do either, and what comes next could be both.
     else if (this.#expectsContinue) this.#keepAlive = false
     // An upstream may read on while it answers; of what is answered here, a short rest is read and thrown away.
     else if (this.#active?.forwarded !== true && this.#body.long) this.#keepAlive = false
+  }
+
+  get #refusedEarly(): boolean {
+    return this.#ahead !== undefined && this.#active?.forwarded === true
   }
 
   #connectionLine(modern: boolean): string {
@@ -422,6 +497,7 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
   /** @internal */
   outputReady(): void {
     this.#sink?.outputReady()
+    this.#rawSink?.outputReady()
     if (this.#active === undefined && this.#ahead !== undefined) this.resume()
   }
 
@@ -430,6 +506,7 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
     const sink = this.#sink
     this.#sink = undefined
     const reason = error ?? new XpsError('XPS_RESET', 'the client takes no more', { origin: 'client' })
+    if (this.#switched) return this.#rawSink?.close(error)
     this.#gone(reason)
     sink?.close(reason)
   }
@@ -460,6 +537,7 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
       }
       this.#waitingSince = this.time()
       this.counted(child as Transaction)
+      if (this.#switched) this.#ending ??= (child as Transaction).failure
       if (!this.#taking) this.#afterResponse()
     }
     super.onChildClosed(child)
@@ -468,6 +546,7 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
   /** The transaction has closed: the next request, or the end. */
   #afterResponse(): void {
     if (this.#active !== undefined) return
+    if (this.#switched) return this.finish(this.#ending)
     if (!this.#keepAlive || (this.#inputEnded && this.#ahead === undefined)) {
       // Also in the middle of a body that nobody wants: the connection is closed gently.
       this.#responded = false
@@ -486,6 +565,7 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
 
   /** All has been sent: the connection is closed, but not before the client has had time to read it. */
   #outputOver(error: XpsError | undefined): void {
+    if (this.#switched) return
     this.finish(error ?? this.#ending)
   }
 
@@ -497,6 +577,7 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
     const active = this.#active
     if (active !== undefined) {
       active.deadlines(deadlines)
+      if (active.state === 'tunnel') return this.#deadlinesOfTunnel(deadlines)
       if (this.#inBody && this.#body?.wanted === true && this.#input.ready) {
         deadlines.offer(Math.max(client.lastIn, active.since), timeouts.bodyTimeout, 'request-body')
       }
@@ -506,6 +587,16 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
     else if (this.transactions === 0) deadlines.offer(client.since, common.firstByteTimeout, 'first-byte')
     else deadlines.offer(this.#waitingSince, timeouts.keepAliveTimeout, 'keep-alive')
     super.deadlines(deadlines)
+  }
+
+  /** Nothing can begin but a stall: who has thousands of tunnels that are silent should not look at each every second. */
+  #deadlinesOfTunnel(deadlines: Deadlines): void {
+    const { client } = this
+    const { clientIdleTimeout, upstreamIdleTimeout, maxSessionAge } = this.timeouts
+    deadlines.offer(client.since, maxSessionAge, 'session-age')
+    if (client.stalled) deadlines.offer(client.lastOut, clientIdleTimeout, 'client-idle')
+    deadlines.mayBegin(clientIdleTimeout)
+    deadlines.mayBegin(upstreamIdleTimeout)
   }
 
   protected override timedOut(error: XpsError): void {
@@ -534,3 +625,10 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
 }
 
 const noRequest = {} as RequestHead
+
+/** In the place of what a session needs no more that has switched to something else. */
+const spent = {
+  reader: new RequestReader(defaultHeadLimits),
+  input: new Input({ receive: (chunk) => chunk.length, received() {} }),
+  output: new Output({ outputReady() {}, outputOver() {} }),
+}

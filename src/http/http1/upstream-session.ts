@@ -7,6 +7,7 @@ import { Pipe } from '../../pipe/pipe.ts'
 import { PipeSink } from '../../pipe/sink.ts'
 import { PipeSource } from '../../pipe/source.ts'
 import type { ResponseHead } from '../messages.ts'
+import { answersUpgrade } from '../upgrade.ts'
 import type {
   ExchangeProgress,
   UpstreamExchange,
@@ -22,6 +23,8 @@ import { ResponseReader } from './response-reader.ts'
 
 /** Interim responses (1xx) to one request. */
 const mostInterim = 32
+/** How many bytes of another protocol are kept until the connection is switched to it. */
+const mostEarly = 64 * 1024
 
 /**
  * An HTTP/1.1 connection to an upstream: requests out, responses in, in order.
@@ -41,6 +44,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
   readonly #limits: HeadLimits
   readonly #input: Input
   readonly #inbound: Pipe
+  readonly #outbound: Pipe
   readonly #output: Output
   /** All that the upstream sent has been read, or never will be. */
   #inputOver = false
@@ -59,6 +63,10 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
   #retired = false
   /** Requests that leave together when this turn of the loop is over. */
   #batch = ''
+  /** What the only request asks the connection to be switched to; and what has come behind the answer that it is. */
+  #upgrade: string | undefined
+  #switching: ResponseHead | undefined
+  #early: Buffer | undefined
 
   constructor(connection: Connection, limits: HeadLimits, owner: UpstreamOwner) {
     super()
@@ -72,7 +80,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     this.adopt(connection)
     this.opened()
     this.#inbound = new Pipe(connection.source, this.#input)
-    new Pipe(this.#output, connection.sink)
+    this.#outbound = new Pipe(this.#output, connection.sink)
   }
 
   /** How many exchanges are under way. */
@@ -99,6 +107,11 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     this.#exchanges.push(exchange)
     this.requests++
     const { length, body } = request
+    if (request.upgrade !== undefined) {
+      // Also if the upstream refuses: who knows what it does with the connection then.
+      this.#upgrade = request.upgrade
+      this.#retired = true
+    }
     if (batch) {
       if (this.#batch === '') setImmediate(flushBatch, this)
       this.#batch += request.text()
@@ -154,6 +167,11 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
 
   /** @internal Reads what has come; returns how much of it was taken. */
   receive(chunk: Buffer): number {
+    if (this.#early !== undefined) {
+      this.#early = Buffer.concat([this.#early, chunk])
+      if (this.#early.length >= mostEarly) this.#input.ready = false
+      return chunk.length
+    }
     let at = 0
     try {
       while (at < chunk.length) {
@@ -195,10 +213,13 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
         })
       }
       if (head.status === 101) {
-        throw new XpsError('XPS_BAD_RESPONSE', 'the upstream switched protocols without being asked to', {
-          origin: 'upstream',
-          status: 502,
-        })
+        this.#checkUpgrade()
+        // Whatever has come with it is not HTTP any more.
+        this.#early = end < chunk.length ? Buffer.from(chunk.subarray(end)) : nothing
+        // Its pipes can be taken from it when it does not read any more.
+        this.#switching = head
+        process.nextTick(switchOver, this)
+        return chunk.length
       }
       this.#headSeen = false
       exchange.informed(head)
@@ -207,6 +228,37 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     this.#interim = 0
     if (!reader.keepAlive) this.#retired = true
     return this.#begin(exchange, head, chunk, end)
+  }
+
+  /** RFC 9110, 7.8: a server must not switch to what the client has not named. */
+  #checkUpgrade(): void {
+    if (this.#upgrade !== undefined && answersUpgrade(this.#upgrade, this.#reader.upgrade)) return
+    throw new XpsError('XPS_BAD_RESPONSE', 'the upstream switched protocols without being asked to', {
+      origin: 'upstream',
+      status: 502,
+    })
+  }
+
+  /** @internal The connection becomes the asker's. */
+  switchOver(): void {
+    const { connection } = this
+    const head = this.#switching
+    const exchange = this.#exchanges[0]
+    if (head === undefined || exchange === undefined) return
+    // An upstream of this process may answer before its socket says that the request has left.
+    if (!this.#output.empty || this.#outbound.detachSink() === undefined) return
+    this.#switching = undefined
+    this.#exchanges.length = 0
+    // What waits in the pipe comes to what was kept.
+    this.#input.ready = true
+    const early = this.#early ?? nothing
+    let source: PipeSource = connection.source
+    if (this.#inputOver || this.#inbound.detachSource() === undefined) source = PipeSource.from(early)
+    else connection.unshift(early)
+    exchange.switched(head, { source, sink: connection.sink, connection })
+    exchange.done()
+    // The connection goes on without it; unless nobody has taken it over.
+    this.finish()
   }
 
   #begin(exchange: UpstreamExchange, head: ResponseHead, chunk: Buffer, at: number): number {
@@ -310,6 +362,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
   /** @internal */
   outputReady(): void {
     this.#sending?.outputReady()
+    if (this.#switching !== undefined) process.nextTick(switchOver, this)
   }
 
   /** @internal Nothing more can be sent; what comes may still be an answer. */
@@ -323,6 +376,8 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
   received(error: XpsError | undefined): void {
     this.#inputOver = true
     this.#retired = true
+    // All of it has come, and the tunnel is going to have it.
+    if (this.#early !== undefined && error === undefined) return
     if (this.#bodyReader?.untilClose === true && error === undefined) {
       this.#bodyRead() // It is how a body ends whose length nobody said.
     } else if (!this.#delivering) {
@@ -372,7 +427,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
   }
 }
 
-const nothing = new Uint8Array(0)
+const nothing = Buffer.alloc(0)
 
 /** In the place of an exchange that nobody waits for: its response is read, and that is all. */
 class Forgotten implements UpstreamExchange {
@@ -411,4 +466,8 @@ function asTruncated(error: XpsError): XpsError {
 
 function flushBatch(session: Http1UpstreamSession): void {
   session.flushBatch()
+}
+
+function switchOver(session: Http1UpstreamSession): void {
+  session.switchOver()
 }

@@ -88,6 +88,15 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
 
   // The request.
 
+  /** Nothing can be switched to on a stream yet (RFC 8441, and CONNECT). */
+  get upgrade(): undefined {
+    return undefined
+  }
+
+  switchTo(): never {
+    throw new XpsError('XPS_FAULT', 'the request did not ask to switch')
+  }
+
   /** It is never at hand whole: what follows a head comes later, be it in the same packet. */
   get requestBytes(): undefined {
     return undefined

@@ -19,7 +19,7 @@ export interface RouteMatch {
    * difference. (`'/health{/}'` is for `/health` alone and nothing below it.)
    */
   path?: string | readonly string[]
-  /** Methods, in capital letters. `'GET'` is for HEAD too. */
+  /** Methods, in capital letters. `'GET'` is for HEAD too. What is left out fits all but CONNECT. */
   method?: string | readonly string[]
   /** Fields that the request has to have: with this value, as it is spelled, or with any (`true`). */
   headers?: Readonly<Record<string, string | true>>

@@ -30,6 +30,8 @@ export class RouteRule<R> {
 
   /** Whether the request fits. If only its method does not, the methods that would are added to `missed`. */
   takes(port: number, request: RequestHead, missed: Set<string> | undefined): boolean {
+    // A tunnel to anywhere is nothing that a route is for by the way.
+    if (this.#methods === undefined && request.method === 'CONNECT') return false
     if (this.conditions === 0) return true
     if (this.#listeners !== undefined && !this.#listeners.includes(port)) return false
     const methodFits = this.#methods === undefined || this.#methods.includes(request.method)
