@@ -13,6 +13,7 @@ import type { HttpScope } from '../http/scope.ts'
 import type { HttpSession } from '../http/session.ts'
 import { type Slot, Slots } from '../http/slots.ts'
 import { Transaction } from '../http/transaction.ts'
+import type { Tunnel } from '../http/tunnel.ts'
 import type { PipeSource } from '../pipe/source.ts'
 import type { Generation } from './generation.ts'
 import type { Times } from './options.ts'
@@ -72,7 +73,12 @@ export abstract class Exchange implements HttpSession, ClientStream {
     this.#scope = parts.generation.scope(times)
     this.#route = parts.route
     this.connectTimeout = times.connect
-    this.timeouts = { ...defaultTimeouts, clientIdleTimeout: times.client, upstreamIdleTimeout: times.proxy }
+    this.timeouts = {
+      ...defaultTimeouts,
+      clientIdleTimeout: times.client,
+      upstreamIdleTimeout: times.proxy,
+      tunnelIdleTimeout: times.tunnel,
+    }
     this.forwardedClient = new ForwardedClient({ address: req.socket.remoteAddress, secure: isEncrypted(req) })
   }
 
@@ -82,12 +88,26 @@ export abstract class Exchange implements HttpSession, ClientStream {
     this.#transaction = transaction
     transaction.usePrepared(this.#route)
     this.#generation.add(transaction)
+    this.began(transaction)
     transaction.start()
     if (transaction.phase !== 'closed') this.#watchTime()
   }
 
   protected get transaction(): Transaction | undefined {
     return this.#transaction
+  }
+
+  /** Its transaction is there, and about to start. */
+  protected began(_transaction: Transaction): void {}
+
+  /** There is a tunnel more, or less. */
+  protected tunnelled(count: 1 | -1): void {
+    this.#generation.tunnels += count
+  }
+
+  /** Throws if the proxy is closing: a tunnel, which has no end of its own, is not begun then. */
+  protected mustBeOpen(): void {
+    if (this.#generation.phase !== 'open') throw new XpsError('XPS_CLOSED', 'the proxy is closing')
   }
 
   /** All of it is over: told once. */
@@ -183,6 +203,15 @@ export abstract class Exchange implements HttpSession, ClientStream {
   abstract respond(head: ReadyHead, length: number, body: Uint8Array | null): undefined
   abstract respond(head: ReadyHead, length: number, body: undefined): ResponseSink
 
+  /** What the client wants to switch to; nothing, of an ordinary request. */
+  get upgrade(): string | undefined {
+    return undefined
+  }
+
+  switchTo(_head: ReadyHead): Tunnel {
+    throw new XpsError('XPS_FAULT', 'the request did not ask to switch')
+  }
+
   respondAgain(): boolean {
     return false
   }
@@ -202,7 +231,9 @@ export abstract class Exchange implements HttpSession, ClientStream {
       // It may go on, with other deadlines.
       wait = soonLook
     } else {
-      for (const timeout of this.#scope.looks) deadlines.mayBegin(timeout)
+      // In a tunnel nothing can begin but a stall.
+      if (transaction.state === 'tunnel') deadlines.mayBegin(this.timeouts.upstreamIdleTimeout)
+      else for (const timeout of this.#scope.looks) deadlines.mayBegin(timeout)
       deadlines.mayBegin(this.times.client)
       deadlines.mayBegin(longestLook)
       wait = deadlines.wait

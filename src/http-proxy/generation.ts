@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { XpsError } from '../errors.ts'
 import { HookScope } from '../http/hooks.ts'
 import { defaultHeadLimits } from '../http/http1/head-reader.ts'
 import { Origin } from '../http/pool/origin.ts'
@@ -6,7 +7,7 @@ import { type PoolOptions, poolRules } from '../http/pool/pool-options.ts'
 import { PreparedRoute } from '../http/routes.ts'
 import { HttpScope, type OriginBook, type OriginPlan } from '../http/scope.ts'
 import { httpTimeouts } from '../http/timeouts.ts'
-import type { Transaction } from '../http/transaction.ts'
+import { Transaction } from '../http/transaction.ts'
 import { Lifetime } from '../lifetime/lifetime.ts'
 import type { Wheel } from '../lifetime/wheel.ts'
 import type { ProxyServerOptions, Times } from './options.ts'
@@ -35,6 +36,8 @@ export class Generation extends Lifetime implements OriginBook {
   readonly #places = new Map<string, Place>()
   readonly #scopes = new Map<string, HttpScope>()
   #made: Origin | undefined
+  /** Tunnels at the moment. */
+  tunnels = 0
 
   constructor(wheel: Wheel) {
     super()
@@ -134,6 +137,7 @@ export class Generation extends Lifetime implements OriginBook {
         errorPages: {},
         halfOpen: false,
         maxRequestsPerSession: 0,
+        maxTunnels: 0,
         log: undefined,
       })
       this.#scopes.set(key, scope)
@@ -145,6 +149,10 @@ export class Generation extends Lifetime implements OriginBook {
   protected override onDrain(): void {
     for (const { origin } of this.#places.values()) origin.retire()
     super.onDrain()
+    // They would go on for ever.
+    const error = new XpsError('XPS_CLOSED', 'the proxy was closed')
+    for (const child of this.children())
+      if (child instanceof Transaction && child.state === 'tunnel') child.abort(error)
   }
 
   /** What goes wrong in an exchange is told by events. */

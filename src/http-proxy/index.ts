@@ -13,4 +13,6 @@ export {
   type ProxyServerEvents,
   type ProxyServerStats,
 } from './proxy-server.ts'
+export { ProxySocket, type ProxySocketEvents } from './proxy-socket.ts'
 export type { ProxyTarget, ProxyTargetDetailed } from './target.ts'
+export type { UpgradeErrorCallback } from './upgrade-call.ts'

@@ -77,10 +77,12 @@ export interface ProxyServerOptions {
   ssl?: ServerOptions | undefined
   /** For `listen`, with `ssl`: speaks HTTP/2 too. @default false */
   http2?: boolean | undefined
-  /** For `listen`: passes WebSockets on. Not there yet. */
+  /** For `listen`: passes WebSockets, and other upgrades, on. @default false */
   ws?: boolean | undefined
-  /** For WebSockets. Not there yet. */
+  /** For `ws`: how long the target may take to agree, in milliseconds; 0 for ever. @default that of `proxyTimeout` */
   upgradeTimeout?: number | undefined
+  /** For `ws`: how long a tunnel may be silent in both directions, in milliseconds; 0 for ever. @default 600000 */
+  tunnelIdleTimeout?: number | undefined
   /** Whether the certificate of a target that speaks TLS must be trusted, and be for its host. @default true */
   secure?: boolean | undefined
   /** Whose signature on the certificates of targets is trusted. @default the authorities that Node knows */
@@ -119,6 +121,7 @@ const names: ReadonlySet<string> = new Set([
   'http2',
   'ws',
   'upgradeTimeout',
+  'tunnelIdleTimeout',
   'secure',
   'ca',
   'localAddress',
@@ -132,6 +135,8 @@ export interface Times {
   readonly proxy: number
   readonly client: number
   readonly connect: number
+  /** Silence in a tunnel. */
+  readonly tunnel: number
 }
 
 /**
@@ -155,10 +160,7 @@ export function checkOptions(options: ProxyServerOptions): void {
   if (typeof options.agent === 'object' && options.agent !== null) {
     warnOnce('agent', "option 'agent' has no effect: connections are kept by the proxy itself, see 'pool'")
   }
-  if (options.ws === true) warnOnce('ws', "option 'ws' has no effect yet: upgrades are answered with 501")
-  if (options.upgradeTimeout !== undefined) {
-    warnOnce('upgradeTimeout', "option 'upgradeTimeout' has no effect yet: upgrades are answered with 501")
-  }
+  durationOption('upgradeTimeout', options.upgradeTimeout, 0, true)
   redirectsOption(options.followRedirects)
   if (options.via !== undefined) new Provenance({ via: options.via })
   cookieAttribute('domain', options.cookieDomainRewrite)
@@ -173,6 +175,7 @@ export function timesOf(options: ProxyServerOptions): Times {
     proxy: durationOption('proxyTimeout', options.proxyTimeout ?? undefined, defaultSilence, true),
     client: durationOption('timeout', options.timeout ?? undefined, defaultSilence, true),
     connect: durationOption('connectTimeout', options.connectTimeout, defaultTimeouts.connectTimeout),
+    tunnel: durationOption('tunnelIdleTimeout', options.tunnelIdleTimeout, defaultTimeouts.tunnelIdleTimeout, true),
   }
 }
 

@@ -12,11 +12,16 @@ export interface Outgoing {
 }
 
 /** Makes the request to a target of the request that came. Throws `XPS_INVALID_HEADER` for what cannot be sent. */
-export function outgoingOf(req: IncomingMessage, options: ProxyServerOptions, target: Target): Outgoing {
+export function outgoingOf(
+  req: IncomingMessage,
+  options: ProxyServerOptions,
+  target: Target,
+  scheme: 'http' | 'ws' = 'http',
+): Outgoing {
   const fields = fieldsOfRequest(req)
   const host = req.headers[':authority']
   if (typeof host === 'string' && !fields.has('host')) fields.set('Host', host)
-  if (options.xfwd === true) addForwarded(fields, req)
+  if (options.xfwd === true) addForwarded(fields, req, scheme)
   if (options.changeOrigin === true) fields.set('Host', target.host)
   for (const [name, value] of Object.entries(options.headers ?? {})) setField(fields, name, value)
   const auth = options.auth ?? target.auth
@@ -31,13 +36,13 @@ export function isEncrypted(req: IncomingMessage): boolean {
   return (req.socket as { encrypted?: boolean }).encrypted === true
 }
 
-function addForwarded(fields: Fields, req: IncomingMessage): void {
+function addForwarded(fields: Fields, req: IncomingMessage, scheme: string): void {
   const secure = isEncrypted(req)
   const host = fields.get('host') ?? ''
   const port = /:(\d+)$/.exec(host)?.[1] ?? (secure ? '443' : '80')
   append(fields, 'X-Forwarded-For', req.socket.remoteAddress)
   append(fields, 'X-Forwarded-Port', port)
-  append(fields, 'X-Forwarded-Proto', secure ? 'https' : 'http')
+  append(fields, 'X-Forwarded-Proto', secure ? `${scheme}s` : scheme)
   if (!fields.has('x-forwarded-host') && host !== '') fields.set('X-Forwarded-Host', host)
 }
 

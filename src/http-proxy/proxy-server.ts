@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import { createSecureServer } from 'node:http2'
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { EventEmitter } from 'eventemitter3'
 import { systemClock } from '../clock.ts'
@@ -17,9 +18,12 @@ import { outgoingOf } from './outgoing.ts'
 import { ProxyError } from './proxy-error.ts'
 import { ProxyRequest } from './proxy-request.ts'
 import type { ProxyResponse } from './proxy-response.ts'
+import type { ProxySocket } from './proxy-socket.ts'
 import { type Hop, hopAfter, redirectsOption } from './redirect-hop.ts'
-import { bodyOf, type RequestBody, twice } from './request-body.ts'
+import { bodyOf, noBody, type RequestBody, twice } from './request-body.ts'
 import { type ProxyTargetDetailed, readTarget, type Target } from './target.ts'
+import { UpgradeCall, type UpgradeErrorCallback, upgradeArguments } from './upgrade-call.ts'
+import { UpgradeExchange } from './upgrade-exchange.ts'
 import { WebExchange } from './web-exchange.ts'
 
 /** What a {@link ProxyServer} tells, by the names and arguments of http-proxy. */
@@ -37,6 +41,18 @@ export interface ProxyServerEvents {
   proxyReq: [proxyReq: ProxyRequest, req: IncomingMessage, res: ServerResponse, options: ProxyServerOptions]
   /** The head of the target's response is there, and may be edited. */
   proxyRes: [proxyRes: ProxyResponse, req: IncomingMessage, res: ServerResponse]
+  /** The request for an upgrade is there, and may be edited. */
+  proxyReqWs: [
+    proxyReq: ProxyRequest,
+    req: IncomingMessage,
+    socket: Duplex,
+    options: ProxyServerOptions,
+    head: Uint8Array,
+  ]
+  /** A target has agreed to an upgrade, and bytes are about to flow. */
+  open: [proxySocket: ProxySocket]
+  /** A tunnel is over, however it ended. The head is empty: what came early has been passed on. */
+  close: [proxyRes: ProxyResponse, proxySocket: ProxySocket, proxyHead: Buffer]
   /** The target's response has come whole. */
   end: [req: IncomingMessage, res: ServerResponse, proxyRes: ProxyResponse]
   /** The client has left before it had its response. */
@@ -55,6 +71,8 @@ export type ProxyErrorCallback = (
 export interface ProxyServerStats {
   /** Requests that are under way. */
   readonly active: number
+  /** How many of them are tunnels: upgraded connections. */
+  readonly tunnels: number
   /** The connections to each target. */
   readonly targets: Readonly<Record<string, { connections: number; idle: number; queued: number }>>
 }
@@ -91,7 +109,8 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
 
   stats(): ProxyServerStats {
     const active = [...this.#former].reduce((sum, one) => sum + one.size, this.#generation?.size ?? 0)
-    return { active, targets: this.#generation?.connections ?? {} }
+    const tunnels = [...this.#former].reduce((sum, one) => sum + one.tunnels, this.#generation?.tunnels ?? 0)
+    return { active, tunnels, targets: this.#generation?.connections ?? {} }
   }
 
   /**
@@ -126,18 +145,44 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
   }
 
   /**
-   * Will pass WebSockets on, when the library has upgraded connections. Until then it tells an error with the status
-   * 501, and answers so.
+   * Sends a request for an upgrade on, and joins the client to the target if that agrees; if not, the client gets its
+   * refusal. For the event `upgrade` of Node's servers. The options may stand before the head, as httpxy has it.
+   *
+   * The promise is as that of {@link web}: fulfilled when the tunnel is over.
    */
+  ws(
+    req: IncomingMessage,
+    socket: Duplex,
+    head: Uint8Array,
+    options?: ProxyServerOptions,
+    callback?: UpgradeErrorCallback,
+  ): Promise<void>
+  ws(req: IncomingMessage, socket: Duplex, head: Uint8Array, callback?: UpgradeErrorCallback): Promise<void>
+  ws(
+    req: IncomingMessage,
+    socket: Duplex,
+    options?: ProxyServerOptions,
+    head?: Uint8Array,
+    callback?: UpgradeErrorCallback,
+  ): Promise<void>
   ws(req: IncomingMessage, socket: Duplex, ...rest: unknown[]): Promise<void> {
-    const what = 'WebSockets cannot be passed on yet: that comes with upgraded connections'
-    const error = new ProxyError(new XpsError('XPS_REFUSED', what, { status: 501 }))
-    const callback = rest.find((one) => typeof one === 'function')
+    const { head, options, callback } = upgradeArguments(rest)
+    const call = new UpgradeCall(this, req, socket, head, callback)
+    // Whatever happens to it before it is ours.
     socket.on('error', () => {})
-    if (callback !== undefined) this.tell(() => callback(error, req, socket))
-    else this.tell(() => this.emit('error', error, req, socket, undefined))
-    if (socket.writable) socket.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-    return Promise.resolve()
+    try {
+      if (options !== undefined) checkOptions(options)
+      this.#beginUpgrade(call, mergeOptions(this.options, options))
+    } catch (error) {
+      const fault = asXpsError(error, 'XPS_FAULT', 'the request cannot be sent on', { status: 500 })
+      const told = call.failed(new ProxyError(fault))
+      const { statusCode } = new ProxyError(fault)
+      const line = `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? ''}`
+      if (!told && socket.writable) socket.end(`${line}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+      else if (socket.writable) socket.end()
+      call.over()
+    }
+    return call.promise
   }
 
   /** Makes a server whose requests are sent on. Errors of the server are told as `error`, if anybody listens. */
@@ -164,8 +209,8 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
   }
 
   /**
-   * Ends what there is: takes no more connections if it listens, lets requests that are under way finish, ends all
-   * connections to targets. The callback is called, and the promise fulfilled, when nothing is left. Requests that come
+   * Ends what there is: takes no more connections if it listens, lets requests that are under way finish, ends
+   * tunnels and all connections to targets. The callback is called, and the promise fulfilled, when nothing is left. Requests that come
    * later, to a server that is not ours, begin anew.
    */
   close(callback?: (error?: Error) => void): Promise<void> {
@@ -250,6 +295,24 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     send(call.hop)
   }
 
+  #beginUpgrade(call: UpgradeCall, options: ProxyServerOptions): void {
+    const { req, socket, head } = call
+    const target = optionalTarget('target', options.target)
+    if (target === undefined) throw invalidOption('target', undefined, "a URL such as 'ws://127.0.0.1:3000'")
+    call.target = target.url
+    const times = timesOf(options)
+    const upgradeTimes = { ...times, proxy: options.upgradeTimeout ?? times.proxy }
+    if ('setTimeout' in socket) (socket as Socket).setTimeout(0)
+    if ('setNoDelay' in socket) (socket as Socket).setNoDelay(true)
+    const asked = new ProxyRequest(outgoingOf(req, options, target, 'ws'), target.host, target.secure)
+    if (this.listenerCount('proxyReqWs') > 0) this.emit('proxyReqWs', asked, req, socket, shownOptions(options), head)
+    this.#generation ??= new Generation(this.#wheel)
+    const generation = this.#generation
+    const route = generation.route(target, options)
+    const parts = { req, head: asked.close(versionOf(req)), body: noBody, route, times: upgradeTimes, generation }
+    new UpgradeExchange(parts, socket, head, call).start()
+  }
+
   /** What is going to be sent, after listeners have seen it. */
   #ask(call: Call | undefined, options: ProxyServerOptions, target: Target, req = call?.req): ProxyRequest {
     const outgoing = outgoingOf(req as IncomingMessage, options, target)
@@ -257,12 +320,7 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     if (call === undefined || !waitsForContinue(call.req, call.res)) outgoing.fields.delete('expect')
     const asked = new ProxyRequest(outgoing, target.host, target.secure)
     if (call !== undefined && this.listenerCount('proxyReq') > 0) {
-      const shown = { ...options }
-      for (const name of ['target', 'forward'] as const) {
-        const given = shown[name]
-        if (typeof given === 'string') shown[name] = readTarget(name, given).url
-      }
-      this.emit('proxyReq', asked, call.req, call.res, shown)
+      this.emit('proxyReq', asked, call.req, call.res, shownOptions(options))
     }
     return asked
   }
@@ -394,6 +452,16 @@ class Call {
     if (!req.complete && req.httpVersionMajor < 2) res.setHeader('Connection', 'close')
     res.end(`${statusCode} ${STATUS_CODES[statusCode] ?? ''}\n`)
   }
+}
+
+/** As listeners see them: targets are URLs. */
+function shownOptions(options: ProxyServerOptions): ProxyServerOptions {
+  const shown = { ...options }
+  for (const name of ['target', 'forward'] as const) {
+    const given = shown[name]
+    if (typeof given === 'string') shown[name] = readTarget(name, given).url
+  }
+  return shown
 }
 
 function optionalTarget(name: string, given: ProxyServerOptions['target'] | null): Target | undefined {

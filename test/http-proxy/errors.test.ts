@@ -206,6 +206,9 @@ describe('misuse', () => {
       [{ target: 'https://app.test', secure: 'no' }, /secure/],
       [{ target: 'https://app.test', ca: 'nonsense' }, /ca/],
       [{ target: { protocol: 'https:', host: 'app.test', pfx: 'x' } }, /target.pfx/],
+      [{ target: 'ftp://app.test' }, /target must be a URL/],
+      [{ upgradeTimeout: -1 }, /upgradeTimeout/],
+      [{ tunnelIdleTimeout: -1 }, /tunnelIdleTimeout/],
       [{ target: { host: 'app.test', port: 0 } }, /target/],
       [{ forward: 'ftp://x' }, /forward/],
       [{ localAddress: '127.0.0.2' }, /localAddress must be left out: it is not supported/],
@@ -239,10 +242,10 @@ describe('misuse', () => {
     const warnings: string[] = []
     const warned = (warning: Error): void => void warnings.push(warning.message)
     process.on('warning', warned)
-    for (let time = 0; time < 2; time++) createProxyServer({ tarpit: 1, agent: {}, ws: true } as never)
-    await until(() => expect(warnings).toHaveLength(3))
+    for (let time = 0; time < 2; time++) createProxyServer({ tarpit: 1, agent: {} } as never)
+    await until(() => expect(warnings).toHaveLength(2))
     process.off('warning', warned)
-    expect(warnings.join('\n')).toMatch(/'tarpit' is unknown.*\n.*'agent' has no effect.*\n.*'ws' has no effect yet/)
+    expect(warnings.join('\n')).toMatch(/'tarpit' is unknown.*\n.*'agent' has no effect/)
   })
 
   it('of passes is said', async () => {
@@ -259,19 +262,6 @@ describe('misuse', () => {
     const error = told(front.proxy, 'error')
     expect((await front.ask()).body).toBe('mine')
     expect((await error)[0]).toMatchObject({ code: 'XPS_CLOSED' })
-  })
-})
-
-describe('ws', () => {
-  it('says that it is not there yet, to the client too', async () => {
-    await using front = await Front.start({ target: 'http://127.0.0.1:1' })
-    front.http.server.on('upgrade', (req, socket, head) => void front.proxy.ws(req, socket, head))
-    const error = told(front.proxy, 'error')
-    const client = await front.dial()
-    await client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
-    expect(await client.text()).toMatch(/^HTTP\/1\.1 501 Not Implemented/)
-    expect((await error)[0]).toMatchObject({ code: 'XPS_REFUSED', statusCode: 501, message: /upgraded connections/ })
-    client.end()
   })
 })
 

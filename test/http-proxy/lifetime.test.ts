@@ -200,7 +200,7 @@ describe('close', () => {
     await closing
     await busy.over()
     await until(() => expect(closed).toBe(true))
-    expect(front.proxy.stats()).toEqual({ active: 0, targets: {} })
+    expect(front.proxy.stats()).toEqual({ active: 0, tunnels: 0, targets: {} })
   })
 
   it('is no end: what comes later begins anew', async () => {
