@@ -13,6 +13,7 @@ import { httpParser } from './http/parser.js'
 import { httpProxy } from './http/proxy.js'
 import { httpSecure } from './http/secure.js'
 import { httpStatic } from './http/static.js'
+import { websocket } from './http/websocket.js'
 import { figuresTable, formatTable, missed } from './lib/figures.js'
 import { machine, versions } from './lib/machine.js'
 import { checkSystem } from './lib/processes.js'
@@ -27,7 +28,7 @@ import { tlsRelay } from './tls/relay.js'
 const benchmarks = [
   ...[relay, connections, idle, stalled, gigabyte],
   ...[bookkeeping, overload, soak, backlogs],
-  ...[httpProxy, httpStatic, httpHook, httpMemory, httpParser],
+  ...[httpProxy, httpStatic, httpHook, httpMemory, httpParser, websocket],
   ...[tlsRelay, httpSecure],
 ]
 

@@ -14,6 +14,7 @@ export const pipelined = ours('xps, pipelined', 'pipeline')
 export const hooked = ours('xps, with a hook', 'hook')
 export const xpsFiles = ours('xps', 'files')
 export const xpsAnswer = ours('xps', 'answer')
+export const face = { name: 'xps/http-proxy', start: inNode(here('./face-server.js')) }
 export const nodeServer = { name: 'http.Server', start: inNode(here('./node-server.js')) }
 
 export const nginx = { name: 'nginx', missing: nginxMissing, start: startNginxProxy }
@@ -30,6 +31,9 @@ export const peers = [
   peer('fastify-http-proxy', { package: '@fastify/http-proxy', name: '@fastify/http-proxy' }),
 ]
 
+/** Those that pass WebSockets on as they are, by a pipe each way. */
+export const websocketPeers = [peer('http-proxy'), peer('http-proxy-3'), peer('httpxy')]
+
 /** Static files for Node.js. */
 export const filePeers = [peer('send'), peer('sirv')]
 
@@ -40,9 +44,9 @@ export function peerVersions(servers) {
 }
 
 /** Starts each reverse proxy, with an upstream of its own. */
-export async function startProxies(proxies) {
+export async function startProxies(proxies, upstream = './upstream.js') {
   const started = []
-  for (const proxy of proxies) started.push(await startWithUpstream(proxy, here('./upstream.js')))
+  for (const proxy of proxies) started.push(await startWithUpstream(proxy, here(upstream)))
   return started
 }
 

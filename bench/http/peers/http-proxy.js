@@ -5,4 +5,6 @@ import httpProxy from 'http-proxy'
 const [port, upstreamPort] = process.argv.slice(2).map(Number)
 const target = `http://127.0.0.1:${upstreamPort}`
 const proxy = httpProxy.createProxyServer({ target, agent: new Agent({ keepAlive: true }) })
-createServer((request, response) => proxy.web(request, response)).listen(port, '127.0.0.1', 4096)
+const server = createServer((request, response) => proxy.web(request, response))
+server.on('upgrade', (request, socket, head) => void proxy.ws(request, socket, head))
+server.listen(port, '127.0.0.1', 4096)

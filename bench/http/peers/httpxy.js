@@ -4,4 +4,6 @@ import { createProxyServer } from 'httpxy'
 
 const [port, upstreamPort] = process.argv.slice(2).map(Number)
 const proxy = createProxyServer({ target: `http://127.0.0.1:${upstreamPort}` })
-createServer((request, response) => void proxy.web(request, response)).listen(port, '127.0.0.1', 4096)
+const server = createServer((request, response) => void proxy.web(request, response))
+server.on('upgrade', (request, socket, head) => void proxy.ws(request, socket, {}, head))
+server.listen(port, '127.0.0.1', 4096)
