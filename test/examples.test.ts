@@ -6,6 +6,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
 import { dial, TestServer } from './support/net.ts'
 
 const folder = new URL('../examples/', import.meta.url)
@@ -233,6 +234,36 @@ const claims: Record<string, () => Promise<void>> = {
     expect((await fetch(`${url}/health`)).status).toBe(200)
     expect(await example.stop()).toBe(0)
     expect(example.text).toMatch(/\n401 nobody\n200 ali\n200 nobody\n$/)
+  },
+
+  async 'websocket-auth.js'() {
+    const server = createServer()
+    const seen: string[] = []
+    const sockets = new WebSocketServer({ server })
+    sockets.on('connection', (socket, req) => {
+      seen.push(`${req.url} ${String(req.headers['x-user'])}`)
+      socket.on('message', (data) => socket.send(`echo ${(data as Buffer).toString()}`))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    await using example = new Example('websocket-auth.js', 0, `127.0.0.1:${(server.address() as AddressInfo).port}`)
+    const url = `127.0.0.1:${await example.port()}/chat`
+    const status = (path: string): Promise<number | undefined> =>
+      new Promise((resolve) =>
+        new WebSocket(path).on('error', () => {}).on('unexpected-response', (_, res) => resolve(res.statusCode)),
+      )
+    expect((await fetch(`http://${url}`)).status).toBe(426)
+    expect(await status(`ws://${url}`)).toBe(401)
+    expect(await status(`ws://${url}?token=wrong`)).toBe(401)
+    const socket = new WebSocket(`ws://${url}?token=sesame&room=1`, { headers: { 'X-User': 'root' } })
+    socket.once('open', () => socket.send('hello'))
+    const [answer] = (await once(socket, 'message')) as [Buffer]
+    expect(answer.toString()).toBe('echo hello')
+    socket.close()
+    await once(socket, 'close')
+    expect(seen).toEqual(['/chat?room=1 ali'])
+    await example.printed(/a tunnel: \d+ B in, \d+ B out\n/)
+    expect(await example.stop()).toBe(0)
+    server.close()
   },
 
   async 'rewrite-body.js'() {
