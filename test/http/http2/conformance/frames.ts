@@ -51,6 +51,17 @@ const data: readonly ConformanceCase[] = [
   ),
   {
     section: '9113 6.1',
+    name: 'an end without bytes, in one piece with the head',
+    send: (wire) => {
+      wire.together(() => {
+        wire.headers(1, request('POST', '/echo'))
+        wire.data(1, '', { endStream: true })
+      })
+    },
+    expect: answered(1, /^$/),
+  },
+  {
+    section: '9113 6.1',
     name: 'padding counts for the windows, and is given back',
     send: async (wire) => {
       wire.headers(1, request('POST', '/echo'))
