@@ -174,11 +174,11 @@ describe('After 2,000 streams that were reset, cut, and left in every way', () =
     const seeds = new Random(7)
     await using backend = await Backend.start(({ target }) => (target === '/hold' ? undefined : ok('fine')))
     for (const how of ['close', 'abort'] as const) {
-      const served = await proxy2(backend, {}, { hooks }, { drainTimeout: 200 })
+      const served = await proxy2(backend, {}, { hooks })
       const all = { left: 300 }
       const players = Array.from({ length: 4 }, () => play(served.port, seeds, all).catch(() => {}))
       await until(() => expect(all.left).toBeLessThan(200))
-      if (how === 'close') await served.core.close()
+      if (how === 'close') await served.core.close({ deadline: 300 })
       else served.core.abort()
       await served.core.closed
       expect(served.http.stats()).toMatchObject({ sessions: 0, transactions: 0 })
