@@ -20,7 +20,7 @@ const rooms = {
   state: ['core', 'admission', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
   soap: ['core', 'admission', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
   index: ['core', 'admission', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
-  testing: ['core', 'admission', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
+  testing: ['state', 'core', 'admission', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
   'http-proxy': ['http', 'core', 'admission', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
   cli: ['index', 'http'],
 }

@@ -27,6 +27,7 @@ export const errorCodes = [
   'XPS_EXPECTATION',
   'XPS_PRECONDITION',
   'XPS_BUSY',
+  'XPS_LOCK_LOST',
   'XPS_FLOOD',
   'XPS_BAD_PROXY_HEADER',
 ] as const
@@ -52,6 +53,8 @@ export type TimeoutReason =
   | 'transaction'
   | 'response-head'
   | 'queue'
+  | 'lock'
+  | 'reply'
 
 /** The side that an error came from: who called us, whom we call, or this program itself. */
 export type ErrorOrigin = 'client' | 'upstream' | 'internal'

@@ -6,7 +6,7 @@ export type RefusalReason = 'queue-full' | 'queue-timeout' | 'per-ip' | 'closing
 /** What can end a session for taking too long. The other times are about a part of what a session does. */
 export type SessionTimeout = Exclude<
   TimeoutReason,
-  'transaction' | 'response-head' | 'queue' | 'handshake' | 'proxy-header'
+  'transaction' | 'response-head' | 'queue' | 'handshake' | 'proxy-header' | 'lock' | 'reply'
 >
 
 /** How many values fell up to and including each bound; the last count is of those above all bounds. */

@@ -1,3 +1,4 @@
+export { type ContainerKind, containerContract } from './container-contract.ts'
 export { FakeUpstream } from './fake-upstream.ts'
 export { type InMemory, inMemory, memoryConnections } from './in-memory.ts'
 export { ManualClock } from './manual-clock.ts'
