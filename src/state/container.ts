@@ -74,7 +74,7 @@ export interface ContainerLock {
 export interface Container {
   /** What it is called in messages and numbers. */
   readonly name: string
-  /** Gets ready. Called once, before anything else; rejects if it cannot be. */
+  /** Gets ready. Called before anything else, and again after a {@link close}; rejects if it cannot be. */
   open?(lifetimes: Lifetimes): Awaitable<void>
   /** What was last committed; undefined if there is no such session. One whose time is over may still be returned. */
   read(id: string): Awaitable<Stored | undefined>
@@ -96,7 +96,7 @@ export interface Container {
     id: string,
     request: { readonly wait: number; readonly lease: number; readonly signal: AbortSignal },
   ): Promise<ContainerLock | undefined>
-  /** Lets go of all it holds; what was committed stays. Called once and last. */
+  /** Lets go of all it holds; what was committed stays. Nothing is under way then. */
   close?(): Awaitable<void>
 }
 

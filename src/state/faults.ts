@@ -25,6 +25,7 @@ export const faults = {
   // Ours.
   readOnly: { text: 'Session is read-only.', code: 'XPS_FORBIDDEN' },
   notData: { text: 'Not a serialized array of scalars and arrays.', code: 'XPS_BAD_REQUEST' },
+  lines: { text: 'Value does not fit in a line.', code: 'XPS_BAD_REQUEST' },
   isArray: { text: 'Value is an array.', code: 'XPS_BAD_REQUEST' },
   unsaved: { text: 'Session has unsaved changes, close it first.', code: 'XPS_BUSY' },
   locked: { text: 'Session is locked.', code: 'XPS_TIMEOUT' },

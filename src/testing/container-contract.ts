@@ -118,7 +118,7 @@ export function containerContract(kind: ContainerKind): Claim[] {
     },
     'lists every session once': async (container) => {
       const ids = Array.from({ length: 50 }, (_, index) => `${index}`.padStart(32, '0'))
-      await Promise.all(ids.map((id) => container.commit(id, storedOf(data), commitOf('absent', data))))
+      await Promise.all(ids.map(async (id) => container.commit(id, storedOf(data), commitOf('absent', data))))
       assert.deepEqual((await idsOf(container)).sort(), ids)
       for await (const { expires } of container.list()) assert.equal(typeof expires, 'number')
     },

@@ -119,7 +119,7 @@ class PhpReader {
   }
 
   #value(depth: number): StateValue | undefined {
-    switch (this.#bytes[this.#at]) {
+    switch (this.#bytes.charAt(this.#at)) {
       case 's':
         return this.#string()
       case 'i': {

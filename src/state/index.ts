@@ -1,0 +1,40 @@
+// `xps/state`: shared sessions with locks: a server, its client, its stores, and stores for web frameworks.
+export { type ByteString, toBytes, toText } from './codec/byte-string.ts'
+export {
+  type PhpArray,
+  type PhpLimits,
+  PhpValue,
+  readPhpArray,
+  type StateData,
+  type StateValue,
+  writePhpArray,
+} from './codec/php-serialize.ts'
+export {
+  type Awaitable,
+  applyChanges,
+  type Changes,
+  type Commit,
+  type CommitResult,
+  type Container,
+  type ContainerLock,
+  type Lifetimes,
+  type Stored,
+  type Summary,
+} from './container.ts'
+export type { StateLimitOptions } from './limits.ts'
+export type { LockNumbers } from './locks.ts'
+export { type StateServer, type StateServerOptions, stateServer } from './server.ts'
+export type { StateCommand, StateServerStats } from './server-scope.ts'
+export { StateSession } from './session.ts'
+export { type OpenMode, SharedSession } from './shared-session.ts'
+export {
+  type OpenOptions,
+  type PatchOptions,
+  SharedSessions,
+  type SharedSessionsEvents,
+  type SharedSessionsOptions,
+  type SharedSessionsStats,
+  type Snapshot,
+} from './shared-sessions.ts'
+export { FileStore, type FileStoreOptions } from './stores/file-store.ts'
+export { MemoryStore, type MemoryStoreOptions } from './stores/memory-store.ts'

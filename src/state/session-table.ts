@@ -1,0 +1,490 @@
+import type { Alarm, Clock } from '../clock.ts'
+import { asXpsError, type XpsError } from '../errors.ts'
+import { after, ask } from './ask.ts'
+import type { ByteString } from './codec/byte-string.ts'
+import type { Awaitable, CommitResult, Container, ContainerLock, Lifetimes, Stored } from './container.ts'
+import { faults, isFault, type StateFault } from './faults.ts'
+import { HeldLock } from './held-lock.ts'
+import { isId, newId } from './ids.ts'
+import type { StateLimits } from './limits.ts'
+import { Lock, type LockNumbers, LockTable } from './locks.ts'
+import { type OpenMode, type SessionKeeper, SharedSession } from './shared-session.ts'
+import { versionOf } from './version.ts'
+
+/** How shared sessions are kept. */
+export interface TableRules {
+  readonly limits: StateLimits
+  readonly lifetimes: Lifetimes
+  readonly lockTimeout: number
+  readonly lease: number
+  readonly maxWaiters: number
+  readonly grace: number
+  readonly strict: boolean
+  readonly clock: Clock
+  /** Milliseconds since 1970. */
+  readonly time: () => number
+}
+
+/** Whom a table tells what happened, and who waits for what it has begun. */
+export interface TableOwner {
+  readonly running: boolean
+  tell(event: 'committed' | 'destroyed' | 'expired', id: string): void
+  regenerated(id: string, before: string): void
+  failed(error: XpsError): void
+  /** Is not to close before this is over. */
+  waitFor(work: Promise<unknown>): void
+}
+
+/** Something that may take its time, and that may be called off meanwhile. */
+export interface Call {
+  cancel?: (() => void) | undefined
+}
+
+/** Keys and what becomes of them; undefined for those that go. */
+export type Entries = readonly (readonly [ByteString, ByteString | undefined])[]
+
+/** What {@link SessionTable.patch} does besides. */
+export interface PatchRules {
+  readonly create?: boolean | undefined
+  readonly version?: string | undefined
+  readonly idle?: number | undefined
+  readonly wait?: number | undefined
+}
+
+/** A use is noted when so much of the lifetime has passed since the last that was, or so many milliseconds. */
+const noteAfter = 1 / 16
+const longestNote = 60_000
+
+/**
+ * The shared sessions of a container: who opens which, who waits, and what has expired.
+ *
+ * ```
+ *   open rw ──► lock (or wait) ──► read ──► SharedSession ──► commit, close ──► container, unlock
+ *   open r  ───────────────────► read ──► SharedSession
+ * ```
+ *
+ * What can be had at once is returned as it is, and what is refused is returned as a fault: a promise is made only where
+ * the container takes its time, or somebody else has the lock.
+ */
+export class SessionTable implements SessionKeeper {
+  readonly rules: TableRules
+  readonly counts: Record<'opened' | 'created' | 'committed' | 'destroyed' | 'expired', number> = {
+    opened: 0,
+    created: 0,
+    committed: 0,
+    destroyed: 0,
+    expired: 0,
+  }
+  readonly #container: Container
+  readonly #owner: TableOwner
+  readonly #locks: LockTable
+  /** Sessions that were made and never committed. */
+  readonly #fresh = new Set<string>()
+  /** Ids that another has taken the place of, and that can be read for a while. */
+  readonly #retired = new Map<string, Alarm>()
+
+  constructor(container: Container, rules: TableRules, owner: TableOwner) {
+    this.#container = container
+    this.rules = rules
+    this.#owner = owner
+    this.#locks = new LockTable(rules.clock, rules)
+  }
+
+  get limits(): StateLimits {
+    return this.rules.limits
+  }
+
+  get locks(): Readonly<LockNumbers> {
+    return this.#locks.numbers
+  }
+
+  get now(): number {
+    return this.rules.time()
+  }
+
+  /** Calls off what it would do later. */
+  stop(): void {
+    for (const alarm of this.#retired.values()) alarm.cancel()
+    this.#retired.clear()
+  }
+
+  open(
+    id: string,
+    mode: OpenMode,
+    call: Call,
+    wait: number = this.rules.lockTimeout,
+  ): Awaitable<SharedSession | StateFault> {
+    const refused = this.#refusal(id)
+    if (refused !== undefined) return refused
+    if (mode === 'rw') return this.#withLock(id, call, wait, (lock) => this.#openLocked(id, lock, !this.rules.strict))
+    return ask<Stored | undefined, SharedSession | StateFault>(
+      () => this.#container.read(id),
+      (stored) => {
+        const found = this.#valid(id, stored)
+        if (found === undefined && !this.#fresh.has(id)) return faults.open
+        this.counts.opened++
+        const session = new SharedSession(this, id, found ?? this.#new(), undefined, false)
+        if (found !== undefined) this.touch(session)
+        return session
+      },
+      (error) => this.#failed(error, faults.failed),
+    )
+  }
+
+  /** Makes a session and opens it; nobody has it before it is committed. */
+  create(id: string = newId()): Awaitable<SharedSession | StateFault> {
+    const refused = this.#refusal(id)
+    if (refused !== undefined) return refused
+    const local = this.#locks.take(id)
+    if (local === undefined) return faults.exists
+    return this.#withContainerLock(local, {}, 0, (lock) =>
+      ask<Stored | undefined, SharedSession | StateFault>(
+        () => this.#container.read(id),
+        (stored) => {
+          if (stored === undefined) return this.#make(id, lock)
+          lock.release()
+          return faults.exists
+        },
+        (error) => this.#failed(error, faults.failed, lock),
+      ),
+    )
+  }
+
+  /** Changes keys of a session at once, when nobody holds it, and returns its version. */
+  patch(id: string, changes: Entries, rules: PatchRules, call: Call = {}): Awaitable<string | StateFault> {
+    const refused = this.#refusal(id)
+    if (refused !== undefined) return refused
+    const adopt = rules.create === true || !this.rules.strict
+    const opening = this.#withLock(id, call, rules.wait ?? this.rules.lockTimeout, (lock) =>
+      this.#openLocked(id, lock, adopt),
+    )
+    return after(opening, (session) => (isFault(session) ? session : this.#patchOpen(session, changes, rules)))
+  }
+
+  /** Removes a session when nobody holds it. */
+  drop(id: string, call: Call = {}, wait: number = this.rules.lockTimeout): Awaitable<StateFault | undefined> {
+    const refused = this.#refusal(id)
+    if (refused !== undefined) return refused
+    const opening = this.#withLock(id, call, wait, (lock) => this.#openLocked(id, lock, false))
+    return after(opening, (session) => (isFault(session) ? session : session.end()))
+  }
+
+  /** Says that a session is used. */
+  note(id: string): Awaitable<StateFault | undefined> {
+    const refused = this.#refusal(id)
+    if (refused !== undefined) return refused
+    return ask<Stored | undefined, StateFault | undefined>(
+      () => this.#container.read(id),
+      (stored) => {
+        const found = this.#valid(id, stored)
+        if (found === undefined) return faults.open
+        if (this.#retired.has(id)) return undefined
+        return ask<boolean, StateFault | undefined>(
+          () => this.#container.touch(id, this.expiry(found)),
+          (there) => (there ? undefined : faults.open),
+          (error) => this.#failed(error, faults.failed),
+        )
+      },
+      (error) => this.#failed(error, faults.failed),
+    )
+  }
+
+  /** Removes a session that has expired, unless somebody holds it or has used it meanwhile. */
+  expire(id: string): Awaitable<void> {
+    if (!this.#owner.running || this.#locks.isLocked(id)) return
+    const local = this.#locks.take(id)
+    if (local === undefined) return
+    const done = this.#withContainerLock<undefined>(local, {}, 0, (lock) => {
+      const over = (): undefined => {
+        lock.release()
+        return undefined
+      }
+      return ask<Stored | undefined, StateFault | undefined>(
+        () => this.#container.read(id),
+        (stored) => {
+          if (stored === undefined || stored.expires > this.now) return over()
+          return ask<boolean, StateFault | undefined>(
+            () => this.#container.destroy(id, lock.fence),
+            (there) => {
+              if (there) this.#expired(id)
+              return over()
+            },
+            (error) => this.#failed(error, faults.failed, lock),
+          )
+        },
+        (error) => this.#failed(error, faults.failed, lock),
+      )
+    })
+    return done instanceof Promise ? done.then(() => {}) : undefined
+  }
+
+  // What an open session asks for.
+
+  commit(session: SharedSession): Awaitable<StateFault | undefined> {
+    if (!this.#owner.running) return faults.stopping
+    const { id, fresh, lock } = session
+    const stored: Stored = { ...session.stored, data: session.data, expires: this.expiry(session.stored) }
+    const commit = {
+      expect: fresh ? 'absent' : 'present',
+      fence: lock.fence,
+      // Most containers do not ask.
+      get changes() {
+        return session.changes
+      },
+    } as const
+    return this.#write<CommitResult, undefined>(
+      () => this.#container.commit(id, stored, commit),
+      (result) => {
+        if (result !== 'done') return commitFaults[result]
+        this.forget(session)
+        session.committed(stored)
+        if (fresh) this.counts.created++
+        this.counts.committed++
+        this.#owner.tell('committed', id)
+        return undefined
+      },
+    )
+  }
+
+  destroy(session: SharedSession): Awaitable<StateFault | undefined> {
+    if (!this.#owner.running) return faults.stopping
+    const { id, fresh, lock } = session
+    const done = (): undefined => {
+      this.forget(session)
+      this.counts.destroyed++
+      this.#owner.tell('destroyed', id)
+      return undefined
+    }
+    return fresh ? done() : this.#write<boolean, undefined>(() => this.#container.destroy(id, lock.fence), done)
+  }
+
+  /** What was committed is safe under the new id before it goes from the old one. */
+  regenerate(session: SharedSession): Awaitable<string | StateFault> {
+    if (!this.#owner.running) return faults.stopping
+    const before = session.id
+    const id = newId()
+    const local = this.#locks.take(id)
+    if (local === undefined) return faults.regenerate
+    return this.#withContainerLock<string>(local, {}, 0, (held) => {
+      const stored: Stored = { ...session.stored, expires: this.expiry(session.stored) }
+      const moved = (): string => {
+        const { lock, fresh } = session
+        this.forget(session)
+        if (fresh) this.#fresh.add(id)
+        session.renamed(id, stored, held)
+        lock.forsake(faults.open)
+        lock.release()
+        this.#owner.regenerated(id, before)
+        return id
+      }
+      if (session.fresh) return moved()
+      const commit = { expect: 'absent', fence: held.fence, changes: { cleared: true, keys: stored.data } } as const
+      const moving = this.#write<CommitResult, string>(
+        () => this.#container.commit(id, stored, commit),
+        (result) => {
+          if (result === 'done') return this.#write(() => this.#retire(before, session.lock.fence), moved)
+          return result === 'full' ? faults.full : faults.regenerate
+        },
+      )
+      return after(moving, (outcome) => {
+        if (isFault(outcome)) held.release()
+        return outcome
+      })
+    })
+  }
+
+  /** Notes a use, if the last that was noted is a while ago. */
+  touch(session: SharedSession): void {
+    const { id, stored } = session
+    if (session.fresh || this.#retired.has(id)) return
+    const idle = stored.idle ?? this.rules.lifetimes.idleLifetime
+    if (idle === 0) return
+    const expires = this.expiry(stored)
+    if (expires - stored.expires < Math.min(idle * noteAfter, longestNote)) return
+    void this.#write<boolean, undefined>(
+      () => this.#container.touch(id, expires),
+      () => undefined,
+    )
+  }
+
+  /** A session that was never committed is no more, or is one that was. */
+  forget(session: SharedSession): void {
+    if (session.fresh) this.#fresh.delete(session.id)
+  }
+
+  /** When a session expires that is used now, in milliseconds since 1970. */
+  expiry({ created, idle }: Pick<Stored, 'created' | 'idle'>): number {
+    const { idleLifetime, absoluteLifetime } = this.rules.lifetimes
+    const unused = idle ?? idleLifetime
+    return Math.min(
+      unused === 0 ? Number.POSITIVE_INFINITY : this.now + unused,
+      absoluteLifetime === 0 ? Number.POSITIVE_INFINITY : created + absoluteLifetime,
+    )
+  }
+
+  #refusal(id: string): StateFault | undefined {
+    if (!this.#owner.running) return faults.stopping
+    return isId(id) ? undefined : faults.open
+  }
+
+  /** Goes on with the lock, now or when it is this call's turn. */
+  #withLock<T>(
+    id: string,
+    call: Call,
+    wait: number,
+    next: (lock: HeldLock) => Awaitable<T | StateFault>,
+  ): Awaitable<T | StateFault> {
+    const lock = this.#locks.take(id)
+    if (lock !== undefined) return this.#withContainerLock(lock, call, wait, next)
+    const since = this.rules.clock.now()
+    return new Promise((resolve) => {
+      const waiter = this.#locks.wait(id, wait, (outcome) => {
+        call.cancel = undefined
+        if (!(outcome instanceof Lock)) return resolve(outcome)
+        const left = Math.max(0, wait - (this.rules.clock.now() - since))
+        resolve(this.#withContainerLock(outcome, call, left, next))
+      })
+      if (isFault(waiter)) return resolve(waiter)
+      call.cancel = () => {
+        waiter.cancel()
+        resolve(faults.open)
+      }
+    })
+  }
+
+  /** Goes on with the container's lock too, if it has such a thing. */
+  #withContainerLock<T>(
+    local: Lock,
+    call: Call,
+    wait: number,
+    next: (lock: HeldLock) => Awaitable<T | StateFault>,
+  ): Awaitable<T | StateFault> {
+    const { clock, lease } = this.rules
+    const hold = (remote?: ContainerLock): Awaitable<T | StateFault> => next(new HeldLock(local, remote, clock, lease))
+    const container = this.#container
+    if (container.lock === undefined) return hold()
+    const controller = new AbortController()
+    call.cancel = () => controller.abort()
+    return container.lock(local.id, { wait, lease, signal: controller.signal }).then(
+      (remote) => {
+        call.cancel = undefined
+        if (remote !== undefined) return hold(remote)
+        local.release()
+        return faults.locked
+      },
+      (error: unknown) => {
+        call.cancel = undefined
+        local.release()
+        return controller.signal.aborted ? faults.open : this.#failed(error, faults.failed)
+      },
+    )
+  }
+
+  #openLocked(id: string, lock: HeldLock, adopt: boolean): Awaitable<SharedSession | StateFault> {
+    const missing = (): SharedSession | StateFault => {
+      if (adopt) return this.#make(id, lock)
+      lock.release()
+      return faults.open
+    }
+    return ask<Stored | undefined, SharedSession | StateFault>(
+      () => this.#container.read(id),
+      (stored) => {
+        if (stored === undefined) return missing()
+        if (stored.expires > this.now) return this.#openStored(id, lock, stored)
+        return ask<boolean, SharedSession | StateFault>(
+          () => this.#container.destroy(id, lock.fence),
+          (there) => {
+            if (there) this.#expired(id)
+            return missing()
+          },
+          (error) => this.#failed(error, faults.failed, lock),
+        )
+      },
+      (error) => this.#failed(error, faults.failed, lock),
+    )
+  }
+
+  #openStored(id: string, lock: HeldLock, stored: Stored): SharedSession | StateFault {
+    if (this.#retired.has(id)) {
+      lock.release()
+      return faults.open
+    }
+    this.counts.opened++
+    const session = new SharedSession(this, id, stored, lock, false)
+    this.touch(session)
+    return session
+  }
+
+  #make(id: string, lock: HeldLock): SharedSession {
+    this.counts.opened++
+    this.#fresh.add(id)
+    return new SharedSession(this, id, this.#new(), lock, true)
+  }
+
+  #new(): Stored {
+    return { data: new Map(), created: this.now, expires: Number.POSITIVE_INFINITY, idle: undefined }
+  }
+
+  #patchOpen(session: SharedSession, changes: Entries, { version, idle }: PatchRules): Awaitable<string | StateFault> {
+    const same = version === undefined || version === versionOf(session.data)
+    const fault = same ? session.setAll(changes) : faults.changed
+    if (fault !== undefined) {
+      session.abandon()
+      return fault
+    }
+    if (idle !== undefined) session.keepFor(idle)
+    const { data } = session
+    return after(session.finish(true), (failure) => {
+      if (failure === undefined) return versionOf(data)
+      session.abandon()
+      return failure
+    })
+  }
+
+  /** The old id of a session: gone, or readable for a while. */
+  #retire(id: string, fence: number): Awaitable<boolean> {
+    const { grace, clock } = this.rules
+    if (grace === 0) return this.#container.destroy(id, fence)
+    this.#retired.set(
+      id,
+      clock.after(grace, () => void this.expire(id)),
+    )
+    return this.#container.touch(id, this.now + grace)
+  }
+
+  /** What was read, unless its time is over. */
+  #valid(id: string, stored: Stored | undefined): Stored | undefined {
+    if (stored === undefined || stored.expires > this.now) return stored
+    const removed = this.expire(id)
+    if (removed instanceof Promise) this.#owner.waitFor(removed)
+    return undefined
+  }
+
+  #expired(id: string): void {
+    this.#retired.get(id)?.cancel()
+    this.#retired.delete(id)
+    this.counts.expired++
+    this.#owner.tell('expired', id)
+  }
+
+  /** A call that changes something: nothing is closed before it has come back. */
+  #write<T, R>(call: () => Awaitable<T>, next: (value: T) => Awaitable<R | StateFault>): Awaitable<R | StateFault> {
+    const outcome = ask<T, R | StateFault>(call, next, (error) => this.#failed(error, faults.failed))
+    if (outcome instanceof Promise) this.#owner.waitFor(outcome)
+    return outcome
+  }
+
+  #failed(error: unknown, fault: StateFault, lock?: HeldLock): StateFault {
+    lock?.release()
+    this.#owner.failed(asXpsError(error, 'XPS_READ', `the container '${this.#container.name}' failed`))
+    return fault
+  }
+}
+
+/** What a commit tells that was not done. */
+const commitFaults: Record<Exclude<CommitResult, 'done'>, StateFault> = {
+  exists: faults.exists,
+  missing: faults.lost,
+  fenced: faults.lost,
+  full: faults.full,
+}
