@@ -11,6 +11,7 @@ const reports = {
   'dist/index.d.ts': 'docs/api/xps.api.md',
   'dist/http.d.ts': 'docs/api/xps-http.api.md',
   'dist/http-proxy.d.ts': 'docs/api/xps-http-proxy.api.md',
+  'dist/state.d.ts': 'docs/api/xps-state.api.md',
   'dist/testing.d.ts': 'docs/api/xps-testing.api.md',
 }
 

@@ -1,7 +1,7 @@
 import { after } from './ask.ts'
 import { type ByteString, toBytes, toText } from './codec/byte-string.ts'
 import { PhpValue, type StateValue } from './codec/php-serialize.ts'
-import { decodeWord, decodeWords, encodeWord } from './codec/words.ts'
+import { decodeWords, encodeWord } from './codec/words.ts'
 import type { Awaitable } from './container.ts'
 import { faults, isFault, type StateFault } from './faults.ts'
 import { patchOf } from './patch-words.ts'
@@ -92,6 +92,11 @@ export const moreCommands: ReadonlyMap<string, Run> = new Map<string, Run>(
       withWords(first, rest, 2, 2, ([id = '', wait = '']) => {
         const limit = milliseconds(wait)
         return limit === undefined ? faults.words : opening(desk, () => desk.table.open(id, 'rw', desk.call, limit))
+      }),
+    rollback: (desk) =>
+      over(desk, (session) => {
+        session.abandon()
+        return undefined
       }),
     mput: ({ shared }, first, rest) =>
       withWords(first, rest, 2, Number.POSITIVE_INFINITY, (words) => {
@@ -217,12 +222,6 @@ function textOf(value: StateValue): ByteString {
 }
 
 /** A time in a word, or any other whole number. */
-export function milliseconds(word: ByteString): number | undefined {
+function milliseconds(word: ByteString): number | undefined {
   return /^\d{1,15}$/.test(word) ? Number(word) : undefined
-}
-
-/** A value of {@link Desk.mget}'s answer: undefined for a key that is not there, null if the word is none. */
-export function optionalOf(word: ByteString): ByteString | undefined | null {
-  if (word === '-') return undefined
-  return word.startsWith('=') ? (decodeWord(word.slice(1)) ?? null) : null
 }

@@ -1,4 +1,12 @@
 // `xps/state`: shared sessions with locks: a server, its client, its stores, and stores for web frameworks.
+export { RemoteSession } from './client/remote-session.ts'
+export {
+  StateClient,
+  type StateClientEvents,
+  type StateClientOptions,
+  type StateClientStats,
+  type StateEvent,
+} from './client/state-client.ts'
 export { type ByteString, toBytes, toText } from './codec/byte-string.ts'
 export {
   type PhpArray,
