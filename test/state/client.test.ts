@@ -1,10 +1,10 @@
-import { createServer, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { MemoryStore, StateClient, type StateClientOptions, stateServer } from '../../src/state/index.ts'
 import { ManualClock } from '../../src/testing/index.ts'
 import { TestServer, withCore } from '../support/net.ts'
 import { until } from '../support/until.ts'
-import { type Served, serve } from './support.ts'
+import { type Client, type Served, serve } from './support.ts'
 
 /** A client that ends with the test. */
 function clientOf(served: Pick<Served, 'port'>, options: StateClientOptions = {}): StateClient & AsyncDisposable {
@@ -260,9 +260,10 @@ describe('StateClient', () => {
     await using served = await serve({ strict: false })
     // The same server, to whom everything is unknown that the reference does not know.
     const known = /^(new|open|close|commit|destroy|get|put|exists|remove|keys|get_all|put_all|regenerate_id)( |$)/
-    const inner = new Map<Socket, import('./support.ts').Client>()
-    const old = createServer(async (socket) => {
-      const client = await served.client()
+    const inner = new Map<Socket, Client>()
+    const clients = [await served.client(), await served.client(), await served.client()]
+    const old = createServer((socket) => {
+      const client = clients.pop() as Client
       inner.set(socket, client)
       socket.on('close', () => client.peer.end())
       let chain = Promise.resolve()
@@ -275,7 +276,7 @@ describe('StateClient', () => {
       })
     })
     await new Promise<void>((resolve) => old.listen(0, '127.0.0.1', resolve))
-    const { port } = old.address() as import('node:net').AddressInfo
+    const { port } = old.address() as AddressInfo
     try {
       await using state = clientOf({ port })
       const id = await state.newSession(async (session) => {

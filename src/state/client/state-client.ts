@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../../clock.ts'
 import { Living } from '../../core/living.ts'
+import type { UpstreamTlsOptions } from '../../core/tls/upstream-tls.ts'
 import { Upstream, type UpstreamTarget } from '../../core/upstream.ts'
 import { isXpsError, XpsError } from '../../errors.ts'
 import { Wheel } from '../../lifetime/wheel.ts'
@@ -30,6 +31,8 @@ export interface StateClientOptions {
   lockTimeout?: number
   /** How long connecting may take, in milliseconds. @default 3000 */
   connectTimeout?: number
+  /** Encrypts. Text such as `'tls://state.test:9090'` asks for it as `true` does. @default plain text */
+  tls?: boolean | UpstreamTlsOptions
   /** How long a reply may take, in milliseconds; waiting for a lock does not count. @default 10000 */
   replyTimeout?: number
   /** How long a connection that is not used is kept, in milliseconds; 0 for ever. @default 60000 */
@@ -71,6 +74,7 @@ const optionNames = [
   'queueTimeout',
   'lockTimeout',
   'connectTimeout',
+  'tls',
   'replyTimeout',
   'idleTimeout',
   'maxReplyLength',
@@ -97,9 +101,9 @@ export class StateClient extends Living<StateClientEvents> {
   constructor(server: UpstreamTarget | readonly UpstreamTarget[], options: StateClientOptions = {}) {
     super()
     knownOptions('state client options', options, optionNames)
-    const { auth, connectTimeout } = options
+    const { auth, connectTimeout, tls } = options
     if (auth !== undefined && (typeof auth !== 'string' || auth === '')) throw invalidOption('auth', auth, 'a secret')
-    const upstream = new Upstream(server)
+    const upstream = new Upstream(server, tls === undefined ? {} : { tls })
     const clock = new Wheel(options.clock ?? systemClock)
     this.address = upstream.address
     this.#lockTimeout = durationOption('lockTimeout', options.lockTimeout, 5_000, true)

@@ -1,0 +1,47 @@
+// A session of a web framework is an object. Each of its properties is a key of the shared session, with the JSON of its
+// value: so two requests that change different properties do not undo each other, and other programs can read them.
+
+/** The properties of a session as JSON, by name. */
+export type JsonEntries = ReadonlyMap<string, string>
+
+/** What is kept of a session. Functions, and what has no JSON, are not. */
+export function jsonOf(session: object): JsonEntries {
+  const entries = new Map<string, string>()
+  for (const [name, value] of Object.entries(session)) {
+    const json = JSON.stringify(value) as string | undefined
+    if (json !== undefined && name !== '__proto__') entries.set(name, json)
+  }
+  return entries
+}
+
+/** The object of which {@link jsonOf} was made. What others have put that is no JSON is a text. */
+export function sessionOf(entries: Iterable<readonly [string, string]>): Record<string, unknown> {
+  const session: Record<string, unknown> = {}
+  for (const [name, json] of entries) if (name !== '__proto__') session[name] = parse(json)
+  // The frameworks count on it.
+  session['cookie'] ??= {}
+  return session
+}
+
+/** What became of the properties between two times. */
+export function changesOf(before: JsonEntries, after: JsonEntries): { put: [string, string][]; remove: string[] } {
+  return {
+    put: [...after].filter(([name, json]) => before.get(name) !== json),
+    remove: [...before.keys()].filter((name) => !after.has(name)),
+  }
+}
+
+/** How long a session may be unused, by its cookie, in milliseconds; undefined if that does not say. */
+export function idleOf(session: unknown): number | undefined {
+  const { cookie } = session as { cookie?: { originalMaxAge?: unknown } }
+  const age = cookie?.originalMaxAge
+  return typeof age === 'number' && age > 0 && Number.isFinite(age) ? Math.ceil(age) : undefined
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
