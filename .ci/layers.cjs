@@ -22,7 +22,7 @@ const rooms = {
   index: ['core', 'admission', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
   testing: ['state', 'core', 'admission', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
   'http-proxy': ['http', 'core', 'admission', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
-  cli: ['index', 'http'],
+  cli: ['index', 'http', 'state'],
 }
 
 // A package of npm may be imported from core upwards, but not by the program on top; what it may load is named.

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module'
 import { isXpsError } from '../index.ts'
 import { serve } from './serve.ts'
+import { state } from './state.ts'
 import { help, UsageError } from './usage.ts'
 
 /** Runs one command and resolves to the exit code. */
@@ -16,6 +17,7 @@ async function main(args: string[]): Promise<number> {
     return 0
   }
   if (command === 'serve') return serve(rest)
+  if (command === 'state') return state(rest)
   throw new UsageError(`unknown command '${command}'`)
 }
 

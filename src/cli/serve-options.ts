@@ -3,7 +3,6 @@ import { type AccessEntry, combinedLogLine, type HttpRoute, http } from '../http
 import {
   type Address,
   formatAddress,
-  isXpsError,
   Listener,
   type Protocol,
   type ProxyProtocolOptions,
@@ -13,7 +12,7 @@ import {
   Upstream,
   type UpstreamOptions,
 } from '../index.ts'
-import { UsageError } from './usage.ts'
+import { UsageError, usage } from './usage.ts'
 
 /** Where to listen: an address, or a port on all addresses. */
 export type Where = Address | { port: number }
@@ -228,13 +227,4 @@ function refuseTwice(wanted: readonly Wanted[]): void {
 
 function show(where: Where): string {
   return 'path' in where || 'host' in where ? formatAddress(where) : `*:${where.port}`
-}
-
-function usage<T>(make: () => T): T {
-  try {
-    return make()
-  } catch (error) {
-    if (isXpsError(error, 'XPS_INVALID_OPTION')) throw new UsageError(error.message)
-    throw error
-  }
 }

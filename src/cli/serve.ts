@@ -3,6 +3,7 @@ import { Core, FileSource, type Listener, XpsError } from '../index.ts'
 import { developmentCertificate } from './development-certificate.ts'
 import { drain } from './drain.ts'
 import { parseServeOptions, type Wanted } from './serve-options.ts'
+import { nextSignal } from './signals.ts'
 
 /** `xps serve`: listens until a signal comes; resolves to the exit code. Rejects, with nothing left, if it cannot start. */
 export async function serve(args: string[]): Promise<number> {
@@ -59,16 +60,4 @@ async function checkFolder(path: string): Promise<void> {
 function ready(listener: Listener, { text }: Wanted): string {
   // A port that the system chose is only known now.
   return `listening on ${text.replace(/^\S+/, listener.address)}`
-}
-
-function nextSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    const stop = (): void => {
-      process.off('SIGINT', stop)
-      process.off('SIGTERM', stop)
-      resolve()
-    }
-    process.on('SIGINT', stop)
-    process.on('SIGTERM', stop)
-  })
 }

@@ -1,11 +1,28 @@
+import { isXpsError } from '../index.ts'
+
 /** A mistake in what was typed: one line, and exit code 2. */
 export class UsageError extends Error {}
+
+/** Runs what refuses options that cannot be; such a refusal is a mistake in what was typed. */
+export function usage<T>(make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    if (isXpsError(error, 'XPS_INVALID_OPTION')) throw new UsageError(error.message)
+    throw error
+  }
+}
 
 /** What `xps --help` says. */
 export const help: string = `xps: sessions and pipes
 
 Usage
   xps serve [options]      take connections in and move their bytes
+  xps state [options]      serve shared sessions with locks
+  xps state ls             list the sessions of a running server: ids, and when they expire
+  xps state show ID        print the keys and values of a session
+  xps state rm ID          remove a session
+  xps state watch          print what happens, until Ctrl-C
   xps --help               this page
   xps --version            the version
 
@@ -30,6 +47,22 @@ Options of serve, each of the first five as often as you like
   URL      http://HOST[:PORT][/PATH], or https:// or h2c:// (HTTP/2 without TLS)
   TRUSTED  addresses and networks with commas between, or loopback, private, unix
 
+Options of state
+  --port PORT                where to listen (default: 9090)
+  --host HOST                on which address (default: 127.0.0.1; others need a secret, or --public)
+  --store file:DIR           keep each session in a file of DIR (default: file:sessions)
+  --store memory             keep sessions in memory; they are gone with the process
+  --secret-file FILE         what clients must say first is the first line of FILE (or: XPS_STATE_SECRET)
+  --admin                    allow clients to list and watch (ls, watch); whoever knows an id has the session
+  --public                   listen for other machines without a secret
+  --idle-lifetime MS         how long a session may be unused (default: 86400000, a day; 0 for ever)
+  --lock-timeout MS          how long one waits for a session that another has (default: 5000)
+  --deadline MS              how long clients may take to finish when stopping (default: 10000)
+
+Options of state ls, show, rm and watch
+  --server ADDRESS           the server (default: 127.0.0.1:9090)
+  --secret-file FILE         as above
+
 Examples
   xps serve --http 8003=http://127.0.0.1:3000 --http 8004=./public
   xps serve --https 8443=http://127.0.0.1:3000 --cert app.pem --key app.key
@@ -37,6 +70,8 @@ Examples
   xps serve --http 8003=http://127.0.0.1:3000 --proxy-protocol 10.0.0.0/8
   xps serve --upstream 8001=127.0.0.1:3000 --file 8002=public/sample.txt
   xps serve --upstream 127.0.0.1:5433=unix:/run/postgresql/.s.PGSQL.5432
+  xps state --store file:/var/lib/sessions --admin
+  xps state watch
 
 SIGINT (Ctrl-C) or SIGTERM stops listening and lets sessions finish; a second one ends them.
 Exit codes: 0 done, 1 something failed, 2 something was typed wrong.

@@ -29,7 +29,12 @@ export {
   type Stored,
   type Summary,
 } from './container.ts'
-export { ExpressStore, type ExpressStoreOptions, type SessionSource } from './faces/express-store.ts'
+export {
+  ExpressStore,
+  type ExpressStoreOptions,
+  type SessionSource,
+  type StoreCallback,
+} from './faces/express-store.ts'
 export type { HeldSession } from './faces/holding.ts'
 export type { StateLimitOptions } from './limits.ts'
 export type { LockNumbers } from './locks.ts'

@@ -42,7 +42,8 @@ export interface SessionSource {
   list(): AsyncIterable<Summary>
 }
 
-type Callback<T = unknown> = (error?: unknown, value?: T) => void
+/** Told of a failure, or of what was asked for. */
+export type StoreCallback<T = void> = (error: unknown, value?: T) => void
 
 /** How long a request whose client has gone may still save its session, in milliseconds. */
 const afterClient = 5_000
@@ -105,7 +106,9 @@ export class ExpressStore extends EventEmitter {
   }
 
   /** The session of an id, or nothing; while somebody else has it, waits. */
-  get(id: string, callback?: Callback): Promise<unknown> | undefined {
+  get(id: string): Promise<object | null>
+  get(id: string, callback: StoreCallback<object | null>): void
+  get(id: string, callback?: StoreCallback<object | null>): unknown {
     const running = this.#running.getStore()
     // A server that takes requests one behind the other may begin the next from within the one before.
     const same = running !== undefined && (running.unused || running.holds(id))
@@ -117,27 +120,37 @@ export class ExpressStore extends EventEmitter {
   }
 
   /** Keeps what has changed of a session, and lets the next one have it. */
-  set(id: string, session: object, callback?: unknown): Promise<unknown> | undefined {
+  set(id: string, session: object): Promise<void>
+  set(id: string, session: object, callback: StoreCallback): void
+  set(id: string, session: object, callback?: unknown): unknown {
     return answer(this.#set(id, session), callback)
   }
 
   /** Removes a session for all. */
-  destroy(id: string, callback?: Callback): Promise<unknown> | undefined {
+  destroy(id: string): Promise<void>
+  destroy(id: string, callback: StoreCallback): void
+  destroy(id: string, callback?: unknown): unknown {
     return answer(this.#destroy(id), callback)
   }
 
   /** Says that a session is used, and lets the next one have it. */
-  touch(id: string, session: object, callback?: unknown): Promise<unknown> | undefined {
+  touch(id: string, session: object): Promise<void>
+  touch(id: string, session: object, callback: StoreCallback): void
+  touch(id: string, session: object, callback?: unknown): unknown {
     return answer(this.#touch(id, session), callback)
   }
 
   /** All sessions; for a server that allows it to list ids. */
-  all(callback?: Callback): Promise<unknown> | undefined {
+  all(): Promise<object[]>
+  all(callback: StoreCallback<object[]>): void
+  all(callback?: unknown): unknown {
     return answer(this.#all(), callback)
   }
 
   /** How many sessions there are; for a server that allows it to list ids. */
-  length(callback?: Callback): Promise<unknown> | undefined {
+  length(): Promise<number>
+  length(callback: StoreCallback<number>): void
+  length(callback?: unknown): unknown {
     return answer(
       this.#ids().then((ids) => ids.length),
       callback,
@@ -145,7 +158,9 @@ export class ExpressStore extends EventEmitter {
   }
 
   /** Removes all sessions; for a server that allows it to list ids. */
-  clear(callback?: Callback): Promise<unknown> | undefined {
+  clear(): Promise<void>
+  clear(callback: StoreCallback): void
+  clear(callback?: unknown): unknown {
     return answer(this.#clear(), callback)
   }
 
@@ -166,7 +181,7 @@ export class ExpressStore extends EventEmitter {
   }
 
   /** Gives a request a new session in place of the one it has; express-session calls it. */
-  regenerate(request: { sessionID: string }, callback: Callback): void {
+  regenerate(request: { sessionID: string }, callback: StoreCallback): void {
     this.destroy(request.sessionID, (error) => {
       this.generate?.(request)
       callback(error)
@@ -174,11 +189,11 @@ export class ExpressStore extends EventEmitter {
   }
 
   /** Loads a session without a request; express-session has it. */
-  load(id: string, callback: Callback<object>): void {
+  load(id: string, callback: StoreCallback<object>): void {
     this.get(id, (error, data) => {
       if (error !== undefined && error !== null) return callback(error)
-      if (data === undefined || data === null) return callback()
-      callback(null, this.createSession({ sessionID: id, sessionStore: this }, data as object))
+      if (data === undefined || data === null) return callback(null)
+      callback(null, this.createSession({ sessionID: id, sessionStore: this }, data))
     })
   }
 
@@ -281,7 +296,7 @@ export class ExpressStore extends EventEmitter {
     return holding === undefined ? this.#holders.get(id) : undefined
   }
 
-  #inside(holding: Holding, callback: Callback): Callback {
+  #inside<T>(holding: Holding, callback: StoreCallback<T>): StoreCallback<T> {
     return (error, value) => this.#running.run(holding, () => callback(error, value))
   }
 
@@ -295,9 +310,9 @@ export class ExpressStore extends EventEmitter {
 }
 
 /** Tells a callback what a promise resolves to; or returns the promise. */
-function answer(work: Promise<unknown>, callback: unknown): Promise<unknown> | undefined {
+function answer(work: Promise<unknown>, callback: unknown): unknown {
   if (typeof callback !== 'function') return work
-  const told = callback as Callback
+  const told = callback as StoreCallback<unknown>
   work.then(
     // What the callback throws is the framework's, and is not to be taken for a failure of ours.
     (value) => process.nextTick(told, null, value),

@@ -46,7 +46,7 @@ export interface Shop extends Web {
 /** A shop in Express, each of whose requests takes its time: as real ones do. */
 export async function shop(
   store: object,
-  options: { before?: express.RequestHandler; pause?: number } = {},
+  options: { before?: express.RequestHandler; together?: number } = {},
 ): Promise<Shop> {
   const app = express()
   let release = (): void => {}
@@ -57,7 +57,7 @@ export async function shop(
   const released = new Promise<void>((resolve) => {
     release = resolve
   })
-  const pause = options.pause ?? 2
+  const together = barrier(options.together ?? 1)
   if (options.before !== undefined) app.use(options.before)
   app.use(session({ store: store as unknown as Store, secret: 'a secret', resave: false, saveUninitialized: false }))
   app.get('/login', (req, res) => {
@@ -67,12 +67,12 @@ export async function shop(
   })
   app.get('/add', async (req, res) => {
     const { n = 0 } = req.session
-    await setTimeout(pause)
+    await setTimeout(2)
     req.session.n = n + 1
     res.send(String(req.session.n))
   })
   app.get('/key/:index', async (req, res) => {
-    await setTimeout(pause)
+    await together()
     req.session[`k${Number(req.params.index)}`] = 1
     res.send('kept')
   })
@@ -104,4 +104,17 @@ export async function shop(
       void res.status(500).send(String((error as Error).message))) as express.ErrorRequestHandler,
   )
   return { ...(await listen(createServer(app))), began, release }
+}
+
+/** Lets nobody go on before so many are there; and everybody, once they were. */
+function barrier(count: number): () => Promise<void> {
+  let there = 0
+  let open = (): void => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return () => {
+    if (++there >= count) open()
+    return opened
+  }
 }
