@@ -270,7 +270,7 @@ function memberOf(member: ts.TypeElement): Member {
 /** The names that the public entries export. */
 function publicTypes(): string[] {
   const names: string[] = []
-  for (const entry of ['src/index.ts', 'src/http/index.ts']) {
+  for (const entry of ['src/index.ts', 'src/http/index.ts', 'src/state/index.ts']) {
     ts.forEachChild(sourceFile(entry), (node) => {
       if (!ts.isExportDeclaration(node) || node.exportClause === undefined) return
       if (ts.isNamedExports(node.exportClause)) names.push(...node.exportClause.elements.map(({ name }) => name.text))

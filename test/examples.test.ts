@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -291,6 +293,42 @@ const claims: Record<string, () => Promise<void>> = {
     expect(await example.stop()).toBe(0)
   },
 
+  async 'state-telnet.js'() {
+    await using example = new Example('state-telnet.js', 0)
+    const [port, id] = await example.printed(/127\.0\.0\.1:(\d+)[\s\S]*has made (\w+):/)
+    const client = await dial(Number(port))
+    await client.write(`new\nput foo bar\nput today 2004-11-09\nkeys\nget today\nadd visits\nclose\nget foo\n`)
+    expect(await client.read('opened.\r\n')).toMatch(
+      /^ok [0-9a-f]{32}\r\nok\r\nok\r\nok foo\|today\r\nok 2004-11-09\r\nok 1\r\nok\r\nerr No session opened\.\r\n$/,
+    )
+    await client.write(`open ${id}\nadd visits\n`)
+    expect(await client.read('2\r\n')).toBe('ok\r\nok 2\r\n')
+    client.end()
+    await client.gone()
+    expect(await example.stop()).toBe(0)
+  },
+
+  async 'state-shop.js'() {
+    const sessions = await mkdtemp(join(tmpdir(), 'xps-shop-'))
+    try {
+      await using example = new Example('state-shop.js', 0, 0, sessions)
+      const ports = await example.printed(/127\.0\.0\.1:(\d+)\b.*\n.*127\.0\.0\.1:(\d+)\b.*\n/)
+      const urls = ports.map((port) => `http://127.0.0.1:${port}`)
+      const first = await fetch(`${urls[0]}/add`)
+      const cookie = first.headers.getSetCookie()[0]?.split(';')[0] ?? ''
+      const added = Array.from({ length: 20 }, async (_, index) => {
+        const response = await fetch(`${urls[index % 2]}/add`, { headers: { cookie } })
+        return response.text()
+      })
+      expect((await Promise.all(added)).toSorted()).toContain('21 in the cart\n')
+      await (await fetch(`${urls[1]}/logout`, { headers: { cookie } })).text()
+      expect(await (await fetch(`${urls[0]}/add`, { headers: { cookie } })).text()).toBe('1 in the cart\n')
+      expect(await example.stop()).toBe(0)
+    } finally {
+      await rm(sessions, { recursive: true })
+    }
+  },
+
   async 'canary.js'() {
     await using stable = await namedUpstream('old')
     await using canary = await namedUpstream('new')
@@ -362,7 +400,9 @@ describe('examples', () => {
       expect(text, file).toMatch(/^\/\/ @ts-check\n\/\/ [\s\S]*\n\/\/ Try it: {2}/)
       expect(text.split('\n').length, file).toBeLessThanOrEqual(50)
       for (const [, from] of text.matchAll(/from '([^']+)'/g))
-        expect(from, file).toMatch(/^(xps|xps\/(http|http-proxy|testing)|node:[\w/]+|hono|express)$/)
+        expect(from, file).toMatch(
+          /^(xps|xps\/(http|http-proxy|state|testing)|node:[\w/]+|hono|express|express-session)$/,
+        )
     }
   })
 

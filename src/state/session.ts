@@ -5,7 +5,7 @@ import { Output } from '../core/output.ts'
 import { asXpsError, type XpsError } from '../errors.ts'
 import { type ByteString, toBytes, toText } from './codec/byte-string.ts'
 import { LineReader } from './codec/line-reader.ts'
-import { type Answer, commands, type Desk, moreCommands } from './commands.ts'
+import { type Answer, commands, moreCommands } from './commands.ts'
 import type { Awaitable } from './container.ts'
 import { faults } from './faults.ts'
 import { Listing } from './listing.ts'
@@ -39,7 +39,7 @@ const runPut = commands.get('put') as NonNullable<ReturnType<typeof commands.get
  * Commands are answered in order. While one waits (for a lock, for a container) those after it are kept, up to a bound.
  * When the client has gone, what it had open is rolled back and unlocked.
  */
-export class StateSession extends ClientSession<ClientSessionEvents> implements Desk {
+export class StateSession extends ClientSession<ClientSessionEvents> {
   /** @internal */
   readonly call: Call = {}
   #shared: SharedSession | undefined
@@ -59,6 +59,7 @@ export class StateSession extends ClientSession<ClientSessionEvents> implements 
   #stopWatching: (() => void) | undefined
   #unseen = 0
 
+  /** @internal Made by the protocol of a `stateServer`. */
   constructor(client: Connection, scope: ServerScope, sessions: SharedSessions) {
     super(client)
     this.#scope = scope

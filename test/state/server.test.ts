@@ -1,9 +1,11 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { FileStore, MemoryStore, stateServer } from '../../src/state/index.ts'
+import { FileStore, MemoryStore, StateClient, stateServer } from '../../src/state/index.ts'
 import { inMemory, sessionContract, type TestPeer } from '../../src/testing/index.ts'
+import { TestAuthority } from '../support/certificates.ts'
 import { until } from '../support/until.ts'
 import { Client, serve, silent } from './support.ts'
 
@@ -411,6 +413,70 @@ describe('the state server', () => {
     await using closed = await serve()
     const nobody = await closed.client()
     expect(await nobody.askAll('list', 'watch')).toEqual(Array(2).fill('err Not allowed.'))
+  })
+
+  it('serves the clients of the reference: as its save handler speaks, with an empty key', async () => {
+    await using served = await serve()
+    const maker = await served.client()
+    const id = await maker.make()
+    const { peer } = await served.client()
+    // What PHP's session module says for one request: open, read, write, close. The trailing blank is the empty name.
+    await peer.write(`open ${id}\r\nget \r\nput  user|s:3:"ali";n|i:1;\r\nclose\r\n`)
+    expect(await peer.read('ok\r\nok\r\n')).toBe('ok\r\nerr Key does not exist\r\nok\r\nok\r\n')
+    await peer.write(`open ${id}\r\nget \r\nclose\r\nopen ${id}\r\ndestroy\r\nopen ${id}\r\n`)
+    expect(await peer.read('err Could not open session.\r\n')).toBe(
+      'ok\r\nok user|s:3:"ali";n|i:1;\r\nok\r\nok\r\nok\r\nerr Could not open session.\r\n',
+    )
+  })
+
+  it('encrypts, if its listener does', async () => {
+    using authority = new TestAuthority()
+    await using served = await serve({ auth: 'secret' }, { tls: authority.issue('127.0.0.1').pem })
+    await using state = new StateClient(`tls://127.0.0.1:${served.port}`, {
+      auth: 'secret',
+      tls: { ca: authority.ca.pem.cert },
+    })
+    const id = await state.newSession(async (session) => {
+      await session.put('n', '1')
+      return session.id
+    })
+    expect((await state.read(id))?.entries.get('n')).toBe('1')
+    await using plain = new StateClient(`127.0.0.1:${served.port}`, { auth: 'secret' })
+    await expect(plain.read(id)).rejects.toMatchObject({ code: /XPS_(RESET|BAD_RESPONSE)/ })
+  })
+
+  it('answers every line with one, whatever is in it, and stays in step', async () => {
+    const word = fc.oneof(
+      fc.constantFrom(
+        ...['new', 'open', 'close', 'commit', 'get', 'put', 'exists', 'remove', 'keys', 'get_all', 'put_all'],
+      ),
+      fc.constantFrom(
+        ...['destroy', 'regenerate_id', 'help', 'mput', 'mget', 'mkeys', 'mall', 'patch', 'read', 'ttl', 'drop'],
+      ),
+      fc.constantFrom(
+        ...['rollback', 'create', 'acquire', 'touch', 'stats', 'a', '%', '%0a', 'put', 'a:0:{}', unknown, '', 'r'],
+      ),
+      fc.string({ unit: fc.constantFrom(' ', '%', '|', '\0', '\u00ff', '7', 'k'), maxLength: 5 }),
+    )
+    const lines = fc.array(
+      fc.array(word, { maxLength: 5 }).map((words) => words.join(' ')),
+      { maxLength: 30 },
+    )
+    await fc.assert(
+      fc.asyncProperty(lines, async (all) => {
+        const server = stateServer({ store: new MemoryStore(), lockTimeout: 0, strict: false })
+        const { client, session } = inMemory(server)
+        client.end(Buffer.from(all.map((line) => `${line}\n`).join(''), 'latin1'))
+        const answers = (await client.bytes()).toString('latin1').split('\r\n')
+        expect(answers.pop()).toBe('')
+        expect(answers).toHaveLength(all.length)
+        for (const answer of answers) expect(answer).toMatch(/^(ok( .*)?|err .+)$/s)
+        expect(await session.closed).toBeUndefined()
+        expect(server.sessions.stats().locks).toMatchObject({ held: 0, waiting: 0 })
+        await server.sessions.close()
+      }),
+      { numRuns: 150 },
+    )
   })
 
   it('counts', async () => {

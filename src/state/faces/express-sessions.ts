@@ -9,7 +9,7 @@ interface ExpressCookie {
 }
 
 interface Generator {
-  generate?: (request: object) => void
+  generate: (request: object) => void
 }
 
 type SessionClass = new (request: object, data: object) => ExpressSession
@@ -44,9 +44,8 @@ export class ExpressSessions {
   #know(request: object): { Session: SessionClass; Cookie: CookieClass } {
     if (this.#classes === undefined) {
       const sample = Object.create(request) as { session?: ExpressSession }
-      this.#store.generate?.(sample)
-      const { session } = sample
-      if (session === undefined) throw new TypeError('createSession is for express-session')
+      this.#store.generate(sample)
+      const session = sample.session as ExpressSession
       this.#classes = {
         Session: session.constructor as SessionClass,
         Cookie: session.cookie.constructor as CookieClass,

@@ -106,9 +106,9 @@ export class ExpressStore extends EventEmitter {
   }
 
   /** The session of an id, or nothing; while somebody else has it, waits. */
-  get(id: string): Promise<object | null>
-  get(id: string, callback: StoreCallback<object | null>): void
-  get(id: string, callback?: StoreCallback<object | null>): unknown {
+  get<T extends object>(id: string): Promise<T | null>
+  get<T extends object>(id: string, callback: StoreCallback<T | null>): void
+  get<T extends object>(id: string, callback?: StoreCallback<T | null>): unknown {
     const running = this.#running.getStore()
     // A server that takes requests one behind the other may begin the next from within the one before.
     const same = running !== undefined && (running.unused || running.holds(id))
@@ -141,8 +141,8 @@ export class ExpressStore extends EventEmitter {
   }
 
   /** All sessions; for a server that allows it to list ids. */
-  all(): Promise<object[]>
-  all(callback: StoreCallback<object[]>): void
+  all<T extends object>(): Promise<T[]>
+  all<T extends object>(callback: StoreCallback<T[]>): void
   all(callback?: unknown): unknown {
     return answer(this.#all(), callback)
   }
@@ -166,31 +166,33 @@ export class ExpressStore extends EventEmitter {
 
   // What express-session asks of its own base class.
 
-  /** @internal Set by express-session: makes a new session for a request. */
-  generate?: (request: object) => void
+  /** Makes a new session for a request; express-session gives every store its own. */
+  generate: (request: object) => void = () => {
+    throw new XpsError('XPS_CLOSED', 'the store is in no session({ store })')
+  }
 
   /** Makes the session object of a request; express-session calls it. */
-  createSession(request: object, data: object): object {
+  createSession<T extends object>(request: object, data: object): T {
     const holding = this.#byData.get(data)
     if (holding !== undefined) {
       this.#byRequest.set(request, holding)
       const { res } = request as { res?: object }
       if (res !== undefined) this.#endsWith(holding, res)
     }
-    return this.#express.create(request, data)
+    return this.#express.create(request, data) as T
   }
 
   /** Gives a request a new session in place of the one it has; express-session calls it. */
   regenerate(request: { sessionID: string }, callback: StoreCallback): void {
     this.destroy(request.sessionID, (error) => {
-      this.generate?.(request)
+      this.generate(request)
       callback(error)
     })
   }
 
   /** Loads a session without a request; express-session has it. */
-  load(id: string, callback: StoreCallback<object>): void {
-    this.get(id, (error, data) => {
+  load<T extends object>(id: string, callback: StoreCallback<T>): void {
+    this.get<T>(id, (error, data) => {
       if (error !== undefined && error !== null) return callback(error)
       if (data === undefined || data === null) return callback(null)
       callback(null, this.createSession({ sessionID: id, sessionStore: this }, data))

@@ -20,7 +20,7 @@ async function appOf(store: ExpressStore, rolling = true) {
   await app.register(fastifySession, {
     secret: 'a secret that is long enough for it',
     cookie: { secure: false },
-    store: store as never,
+    store,
     rolling,
     saveUninitialized: false,
   })

@@ -45,7 +45,7 @@ export interface Shop extends Web {
 
 /** A shop in Express, each of whose requests takes its time: as real ones do. */
 export async function shop(
-  store: object,
+  store: Store,
   options: { before?: express.RequestHandler; together?: number } = {},
 ): Promise<Shop> {
   const app = express()
@@ -59,7 +59,7 @@ export async function shop(
   })
   const together = barrier(options.together ?? 1)
   if (options.before !== undefined) app.use(options.before)
-  app.use(session({ store: store as unknown as Store, secret: 'a secret', resave: false, saveUninitialized: false }))
+  app.use(session({ store, secret: 'a secret', resave: false, saveUninitialized: false }))
   app.get('/login', (req, res) => {
     req.session.n = 0
     req.session.user = 'ali'
