@@ -83,7 +83,7 @@ describe('StateClient', () => {
     expect(served.core.stats().accepted).toBe(1)
   })
 
-  it('lets fifty that each add one end at fifty, with fewer connections', async () => {
+  it('lets fifty that each add one end at fifty, and takes a connection for those only who are at it', async () => {
     await using served = await serve()
     await using state = clientOf(served, { maxConnections: 8 })
     const id = await state.newSession((session) => session.id)
@@ -95,18 +95,20 @@ describe('StateClient', () => {
       ),
     )
     expect((await state.read(id))?.entries.get('n')).toBe('50')
-    expect(served.core.stats().peak).toBeLessThanOrEqual(8)
-    expect(state.stats()).toEqual({ connections: 8, idle: 8, waiting: 0 })
+    // Who waits for the same session takes no connection from those who want another.
+    expect(served.core.stats().peak).toBe(1)
+    expect(state.stats()).toEqual({ connections: 1, idle: 1, waiting: 0, behind: 0 })
   })
 
   it('says why a session could not be had', async () => {
     await using served = await serve({ maxWaiters: 0 })
     await using state = clientOf(served)
+    await using same = clientOf(served)
     const id = await state.newSession((session) => session.id)
     await expect(state.openSession('0'.repeat(32))).rejects.toMatchObject({ code: 'XPS_NOT_FOUND', origin: 'upstream' })
     await expect(state.openSession('a b\r\nnew')).rejects.toMatchObject({ code: 'XPS_NOT_FOUND' })
     const held = await state.openSession(id)
-    await expect(state.openSession(id)).rejects.toMatchObject({ code: 'XPS_BUSY' })
+    await expect(same.openSession(id)).rejects.toMatchObject({ code: 'XPS_BUSY' })
     await expect(state.createSession(id)).rejects.toMatchObject({ code: 'XPS_BUSY' })
     held.abandon()
     await expect(held.get('n')).rejects.toMatchObject({ code: 'XPS_CLOSED' })
@@ -114,6 +116,11 @@ describe('StateClient', () => {
     await using other = clientOf(patient)
     const there = await other.newSession((session) => session.id)
     await using _held = await other.openSession(there)
+    await using third = clientOf(patient)
+    await expect(third.openSession(there, { lockTimeout: 30 })).rejects.toMatchObject({
+      code: 'XPS_TIMEOUT',
+      reason: 'lock',
+    })
     await expect(other.openSession(there, { lockTimeout: 30 })).rejects.toMatchObject({
       code: 'XPS_TIMEOUT',
       reason: 'lock',
@@ -207,6 +214,24 @@ describe('StateClient', () => {
     expect(await state.session(id, (session) => session.exists('n'))).toBe(false)
   })
 
+  it('lets the next one have a session when it was committed, or its connection is lost', async () => {
+    await using served = await serve()
+    await using state = clientOf(served)
+    const id = await state.newSession((session) => session.id)
+    const first = await state.openSession(id)
+    const second = state.openSession(id)
+    await until(() => expect(state.stats().behind).toBe(1))
+    await first.commit()
+    await (await second).put('n', '1')
+    const third = state.openSession(id)
+    await until(() => expect(state.stats().behind).toBe(1))
+    for (const session of served.core.sessions) session.abort()
+    expect(await (await third).get('n')).toBeUndefined()
+    await expect(first.get('n')).rejects.toMatchObject({ code: /XPS_(CLOSED|RESET)/ })
+    // It is never closed: a deadline gives it up.
+    expect(await state.close({ deadline: 20 })).toMatchObject({ code: 'XPS_TIMEOUT', reason: 'drain' })
+  })
+
   it('rejects what was under way when the connection breaks, and what is asked after it', async () => {
     await using served = await serve()
     await using state = clientOf(served)
@@ -248,7 +273,7 @@ describe('StateClient', () => {
     const state = clientOf(served, { idleTimeout: 100 })
     const [one, two] = [await state.createSession(), await state.createSession()]
     await one.close()
-    await until(() => expect(state.stats()).toEqual({ connections: 1, idle: 0, waiting: 0 }))
+    await until(() => expect(state.stats()).toEqual({ connections: 1, idle: 0, waiting: 0, behind: 0 }))
     const closed = state.close()
     await expect(state.createSession()).rejects.toMatchObject({ code: 'XPS_CLOSED' })
     await two.close()

@@ -7,6 +7,14 @@ import type { OpenMode } from '../shared-session.ts'
 import type { StateLink } from './link.ts'
 import { isPlainKey, isPlainValue, mustBePlain } from './plain.ts'
 
+/** What becomes of what an open session had. */
+export interface RemoteOwner {
+  /** The connection is free again. */
+  give(link: StateLink): void
+  /** Nobody writes the session any more: the next one may. Told once or more. */
+  unlocked(): void
+}
+
 /**
  * A shared session that is open on a server. It has a connection of its own until it is closed, destroyed or abandoned.
  *
@@ -15,17 +23,17 @@ import { isPlainKey, isPlainValue, mustBePlain } from './plain.ts'
  */
 export class RemoteSession {
   readonly #link: StateLink
-  readonly #giveBack: (link: StateLink) => void
+  readonly #owner: RemoteOwner
   #id: string
   #mode: OpenMode
   #over = false
 
   /** @internal Opened by a `StateClient`. */
-  constructor(link: StateLink, id: string, mode: OpenMode, giveBack: (link: StateLink) => void) {
+  constructor(link: StateLink, id: string, mode: OpenMode, owner: RemoteOwner) {
     this.#link = link
     this.#id = id
     this.#mode = mode
-    this.#giveBack = giveBack
+    this.#owner = owner
   }
 
   /** Its id; another one after {@link regenerateId}. */
@@ -112,6 +120,7 @@ export class RemoteSession {
   async commit(): Promise<void> {
     await this.#ask('commit')
     this.#mode = 'r'
+    this.#owner.unlocked()
   }
 
   /** Writes what was changed, and lets go of it. */
@@ -140,13 +149,15 @@ export class RemoteSession {
     if (this.#over) return
     this.#over = true
     const link = this.#link
-    // A server that knows no way to forget does so when the connection ends.
-    if (!link.knows('rollback')) return link.abort()
     try {
+      // A server that knows no way to forget does so when the connection ends.
+      if (!link.knows('rollback')) return link.abort()
       await link.ask('rollback')
-      this.#giveBack(link)
+      this.#owner.give(link)
     } catch {
       link.abort()
+    } finally {
+      this.#owner.unlocked()
     }
   }
 
@@ -163,8 +174,10 @@ export class RemoteSession {
       // Whether it is still open there is nobody's business: the connection is not used again.
       this.#link.abort()
       throw error
+    } finally {
+      this.#owner.unlocked()
     }
-    this.#giveBack(this.#link)
+    this.#owner.give(this.#link)
   }
 
   async #get(key: ByteString): Promise<ByteString | undefined> {

@@ -1,14 +1,17 @@
 import { type Clock, systemClock } from '../../clock.ts'
+import { type CloseOptions, closeBy } from '../../core/close-by.ts'
 import { Living } from '../../core/living.ts'
 import type { UpstreamTlsOptions } from '../../core/tls/upstream-tls.ts'
 import { Upstream, type UpstreamTarget } from '../../core/upstream.ts'
 import { isXpsError, XpsError } from '../../errors.ts'
 import { Wheel } from '../../lifetime/wheel.ts'
-import { bytesOption, durationOption, integerOption, invalidOption, knownOptions } from '../../options.ts'
+import { bytesOption, durationOption, integerOption, invalidOption, knownOptions, longestTime } from '../../options.ts'
 import { type ByteString, toBytes, toText } from '../codec/byte-string.ts'
 import { decodeWords } from '../codec/words.ts'
 import type { Summary } from '../container.ts'
+import { errorOf, isFault, type StateFault } from '../faults.ts'
 import { isId } from '../ids.ts'
+import { Lock, LockTable } from '../locks.ts'
 import { patchWords } from '../patch-words.ts'
 import type { StateServerStats } from '../server-scope.ts'
 import type { OpenMode } from '../shared-session.ts'
@@ -23,7 +26,7 @@ export interface StateClientOptions {
   auth?: string
   /** Connections at a time; each session that is open has one. @default 32 */
   maxConnections?: number
-  /** How many may wait for a connection. @default 1000 */
+  /** How many may wait for a connection, and how many for one session. @default 1000 */
   maxQueue?: number
   /** How long one may wait for a connection, in milliseconds. @default 5000 */
   queueTimeout?: number
@@ -56,6 +59,8 @@ export interface StateClientStats {
   readonly idle: number
   /** Callers that wait for a connection. */
   readonly waiting: number
+  /** Callers that wait for a session which another caller of this client has; they take no connection meanwhile. */
+  readonly behind: number
 }
 
 /** What a server tells while it is watched. */
@@ -97,6 +102,9 @@ export class StateClient extends Living<StateClientEvents> {
   readonly address: string
   readonly #pool: LinkPool
   readonly #lockTimeout: number
+  readonly #clock: Clock
+  /** One of our callers at a time asks the server for a session: the others would only take all connections to wait. */
+  readonly #locks: LockTable
 
   constructor(server: UpstreamTarget | readonly UpstreamTarget[], options: StateClientOptions = {}) {
     super()
@@ -107,6 +115,9 @@ export class StateClient extends Living<StateClientEvents> {
     const clock = new Wheel(options.clock ?? systemClock)
     this.address = upstream.address
     this.#lockTimeout = durationOption('lockTimeout', options.lockTimeout, 5_000, true)
+    this.#clock = clock
+    const maxQueue = integerOption('maxQueue', options.maxQueue, 1_000, { min: 0, max: 1_000_000 })
+    this.#locks = new LockTable(clock, { lease: longestTime, maxWaiters: maxQueue })
     const rules = {
       upstream,
       clock,
@@ -122,7 +133,7 @@ export class StateClient extends Living<StateClientEvents> {
         address: this.address,
         clock,
         maxConnections: integerOption('maxConnections', options.maxConnections, 32, { min: 1, max: 65_535 }),
-        maxQueue: integerOption('maxQueue', options.maxQueue, 1_000, { min: 0, max: 1_000_000 }),
+        maxQueue,
         queueTimeout: durationOption('queueTimeout', options.queueTimeout, 5_000),
         idleTimeout: durationOption('idleTimeout', options.idleTimeout, 60_000, true),
       },
@@ -155,18 +166,25 @@ export class StateClient extends Living<StateClientEvents> {
     if (mode !== 'rw' && mode !== 'r') throw invalidOption('mode', mode, `'rw' or 'r'`)
     const wait = durationOption('lockTimeout', options.lockTimeout, this.#lockTimeout, true)
     mustBeId(id)
-    return this.#opening(mode, async (link) => {
-      if (mode === 'r') await link.ask(`open ${id} r`)
-      else if (link.knows('acquire')) await link.ask(`acquire ${id} ${wait}`, wait)
-      else await link.ask(`open ${id}`, wait)
-      return id
-    })
+    if (mode === 'r') {
+      return this.#opening(mode, undefined, async (link) => {
+        await link.ask(`open ${id} r`)
+        return id
+      })
+    }
+    return this.#inTurn(id, wait, (left, lock) =>
+      this.#opening(mode, lock, async (link) => {
+        if (link.knows('acquire')) await link.ask(`acquire ${id} ${left}`, left)
+        else await link.ask(`open ${id}`, left)
+        return id
+      }),
+    )
   }
 
   /** Makes a session and opens it, with an id of the server's or the given one. Nobody has it before it is committed. */
   async createSession(id?: string): Promise<RemoteSession> {
     if (id !== undefined) mustBeId(id)
-    return this.#opening('rw', async (link) => {
+    return this.#opening('rw', undefined, async (link) => {
       if (id === undefined) return link.ask('new')
       if (!link.knows('create')) throw unknownCommand(link, 'create')
       return link.ask(`create ${id}`)
@@ -192,17 +210,22 @@ export class StateClient extends Living<StateClientEvents> {
     for (const key of options.remove ?? []) entries.push([toBytes(key), undefined])
     if (idle !== undefined) integerOption('idle', idle, 0, { min: 0, max: Number.MAX_SAFE_INTEGER / 2 })
     const wait = durationOption('lockTimeout', options.lockTimeout, this.#lockTimeout, true)
-    return this.#exclusive((link) => {
-      if (!link.knows('patch')) throw unknownCommand(link, 'patch')
-      return link.ask(`patch ${id} ${patchWords({ entries, create, version, idle, wait })}`, wait)
-    })
+    return this.#inTurn(id, wait, (left, lock) =>
+      this.#exclusive((link) => {
+        if (!link.knows('patch')) throw unknownCommand(link, 'patch')
+        return link.ask(`patch ${id} ${patchWords({ entries, create, version, idle, wait: left })}`, left)
+      }).finally(() => lock.release()),
+    )
   }
 
   /** Removes a session when nobody holds it; false if there is none. */
   async destroySession(id: string, options: Pick<OpenOptions, 'lockTimeout'> = {}): Promise<boolean> {
     const wait = durationOption('lockTimeout', options.lockTimeout, this.#lockTimeout, true)
     if (!isId(id)) return false
-    return (await this.#once('drop', `drop ${id} ${wait}`, { wait })) !== undefined
+    const reply = await this.#inTurn(id, wait, (left, lock) =>
+      this.#once('drop', `drop ${id} ${left}`, { wait: left }).finally(() => lock.release()),
+    )
+    return reply !== undefined
   }
 
   /** Says that a session is used, so that it lives on; false if there is none. */
@@ -275,7 +298,13 @@ export class StateClient extends Living<StateClientEvents> {
   }
 
   stats(): StateClientStats {
-    return { connections: this.#pool.size, idle: this.#pool.idle, waiting: this.#pool.waiting }
+    const { size, idle, waiting } = this.#pool
+    return { connections: size, idle, waiting, behind: this.#locks.numbers.waiting }
+  }
+
+  /** Asks for nothing any more, and resolves when what is open has been closed; after the deadline it is given up. */
+  override close(options: CloseOptions = {}): Promise<XpsError | undefined> {
+    return closeBy(this, () => super.close(), options, this.#clock)
   }
 
   protected override onDrain(): void {
@@ -301,9 +330,38 @@ export class StateClient extends Living<StateClientEvents> {
     }
   }
 
-  async #opening(mode: OpenMode, open: (link: StateLink) => Promise<string>): Promise<RemoteSession> {
-    const give = (link: StateLink): void => this.#pool.give(link)
-    return this.#withLink(open, true, (link, id) => new RemoteSession(link, id, mode, give))
+  /** Does something with a session when no other caller of ours is at it; who fails gives his turn up. */
+  async #inTurn<T>(id: string, wait: number, run: (left: number, lock: Lock) => Promise<T>): Promise<T> {
+    const since = this.#clock.now()
+    const lock = this.#locks.take(id) ?? (await this.#turn(id, wait))
+    try {
+      return await run(Math.max(0, wait - (this.#clock.now() - since)), lock)
+    } catch (error) {
+      lock.release()
+      throw error
+    }
+  }
+
+  #turn(id: string, wait: number): Promise<Lock> {
+    return new Promise((resolve, reject) => {
+      const settle = (outcome: Lock | StateFault): void =>
+        outcome instanceof Lock ? resolve(outcome) : reject(errorOf(outcome))
+      const waiter = this.#locks.wait(id, wait, settle)
+      if (isFault(waiter)) settle(waiter)
+    })
+  }
+
+  async #opening(
+    mode: OpenMode,
+    lock: Lock | undefined,
+    open: (link: StateLink) => Promise<string>,
+  ): Promise<RemoteSession> {
+    const owner = { give: (link: StateLink) => this.#pool.give(link), unlocked: () => lock?.release() }
+    return this.#withLink(open, true, (link, id) => {
+      // Whatever its holder does: without a connection nobody has it.
+      if (lock !== undefined) void link.closed.then(owner.unlocked)
+      return new RemoteSession(link, id, mode, owner)
+    })
   }
 
   /** Asks for something on a connection of its own, so that nobody has to wait for what it waits for. */
@@ -349,7 +407,7 @@ export class StateClient extends Living<StateClientEvents> {
       } catch (error) {
         // An answer leaves the link as it is; anything else has ended it.
         if (link.usable) this.#pool.give(link)
-        else if (used && again && isXpsError(error, 'XPS_RESET')) continue
+        else if (used && isXpsError(error) && (error.retryable || (again && error.code === 'XPS_RESET'))) continue
         throw error
       }
       return next(link, value)

@@ -212,7 +212,10 @@ async function overServer() {
   const source = new StateClient(`127.0.0.1:${served.port}`)
   return {
     source,
-    locks: () => served.server.sessions.stats().locks,
+    locks() {
+      const { locks } = served.server.sessions.stats()
+      return { ...locks, waiting: locks.waiting + source.stats().behind }
+    },
     stop: () => served[Symbol.asyncDispose](),
     async [Symbol.asyncDispose]() {
       await served[Symbol.asyncDispose]()
