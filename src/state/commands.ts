@@ -1,12 +1,14 @@
 import { after } from './ask.ts'
 import { type ByteString, toBytes, toText } from './codec/byte-string.ts'
-import { PhpValue, type StateValue } from './codec/php-serialize.ts'
+import type { StateValue } from './codec/php-serialize.ts'
+import { textOf } from './codec/values.ts'
 import { decodeWords, encodeWord } from './codec/words.ts'
 import type { Awaitable } from './container.ts'
 import { faults, isFault, type StateFault } from './faults.ts'
 import { patchOf } from './patch-words.ts'
-import type { Call, SessionTable } from './session-table.ts'
+import type { SessionTable } from './session-table.ts'
 import type { SharedSession } from './shared-session.ts'
+import type { Call } from './table-rules.ts'
 import { versionOf } from './version.ts'
 
 /** What a command is answered: `ok` for undefined, `ok <text>` for a text, `err <text>` for a fault. */
@@ -215,10 +217,6 @@ function optional(value: StateValue | undefined): ByteString {
 
 function entriesOf(data: ReadonlyMap<ByteString, StateValue>): ByteString {
   return [...data].map(([key, value]) => `${encodeWord(key)} ${encodeWord(textOf(value))}`).join(' ')
-}
-
-function textOf(value: StateValue): ByteString {
-  return value instanceof PhpValue ? (value.text ?? value.serialized) : value
 }
 
 /** A time in a word, or any other whole number. */

@@ -1,9 +1,9 @@
 // `xps/state`: shared sessions with locks: a server, its client, its stores, and stores for web frameworks.
+export type { StateClientOptions } from './client/client-options.ts'
 export { RemoteSession } from './client/remote-session.ts'
 export {
   StateClient,
   type StateClientEvents,
-  type StateClientOptions,
   type StateClientStats,
   type StateEvent,
 } from './client/state-client.ts'
@@ -41,7 +41,8 @@ export type { LockNumbers } from './locks.ts'
 export { type StateServer, type StateServerOptions, stateServer } from './server.ts'
 export type { StateCommand, StateServerStats } from './server-scope.ts'
 export { StateSession } from './session.ts'
-export { type OpenMode, SharedSession } from './shared-session.ts'
+export type { OpenMode } from './session-keeper.ts'
+export { SharedSession } from './shared-session.ts'
 export {
   type OpenOptions,
   type PatchOptions,

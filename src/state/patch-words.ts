@@ -1,6 +1,6 @@
 import type { ByteString } from './codec/byte-string.ts'
 import { encodeWord } from './codec/words.ts'
-import type { Entries, PatchRules } from './session-table.ts'
+import type { Entries, PatchRules } from './table-rules.ts'
 
 /** What a `patch` asks for. */
 export interface Patch extends PatchRules {

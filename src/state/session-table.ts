@@ -1,55 +1,17 @@
-import type { Alarm, Clock } from '../clock.ts'
-import { asXpsError, type XpsError } from '../errors.ts'
+import type { Alarm } from '../clock.ts'
+import { asXpsError } from '../errors.ts'
 import { after, ask } from './ask.ts'
-import type { ByteString } from './codec/byte-string.ts'
-import type { Awaitable, CommitResult, Container, ContainerLock, Lifetimes, Stored } from './container.ts'
+import type { Awaitable, CommitResult, Container, Stored } from './container.ts'
 import { faults, isFault, type StateFault } from './faults.ts'
-import { HeldLock } from './held-lock.ts'
+import type { HeldLock } from './held-lock.ts'
 import { isId, newId } from './ids.ts'
 import type { StateLimits } from './limits.ts'
-import { Lock, type LockNumbers, LockTable } from './locks.ts'
-import { type OpenMode, type SessionKeeper, SharedSession } from './shared-session.ts'
+import type { LockNumbers } from './locks.ts'
+import type { OpenMode, SessionKeeper } from './session-keeper.ts'
+import { SessionLocks } from './session-locks.ts'
+import { SharedSession } from './shared-session.ts'
+import type { Call, Entries, PatchRules, TableOwner, TableRules } from './table-rules.ts'
 import { versionOf } from './version.ts'
-
-/** How shared sessions are kept. */
-export interface TableRules {
-  readonly limits: StateLimits
-  readonly lifetimes: Lifetimes
-  readonly lockTimeout: number
-  readonly lease: number
-  readonly maxWaiters: number
-  readonly grace: number
-  readonly strict: boolean
-  readonly clock: Clock
-  /** Milliseconds since 1970. */
-  readonly time: () => number
-}
-
-/** Whom a table tells what happened, and who waits for what it has begun. */
-export interface TableOwner {
-  readonly running: boolean
-  tell(event: 'committed' | 'destroyed' | 'expired', id: string): void
-  regenerated(id: string, before: string): void
-  failed(error: XpsError): void
-  /** Is not to close before this is over. */
-  waitFor(work: Promise<unknown>): void
-}
-
-/** Something that may take its time, and that may be called off meanwhile. */
-export interface Call {
-  cancel?: (() => void) | undefined
-}
-
-/** Keys and what becomes of them; undefined for those that go. */
-export type Entries = readonly (readonly [ByteString, ByteString | undefined])[]
-
-/** What {@link SessionTable.patch} does besides. */
-export interface PatchRules {
-  readonly create?: boolean | undefined
-  readonly version?: string | undefined
-  readonly idle?: number | undefined
-  readonly wait?: number | undefined
-}
 
 /** A use is noted when so much of the lifetime has passed since the last that was, or so many milliseconds. */
 const noteAfter = 1 / 16
@@ -77,7 +39,7 @@ export class SessionTable implements SessionKeeper {
   }
   readonly #container: Container
   readonly #owner: TableOwner
-  readonly #locks: LockTable
+  readonly #locks: SessionLocks
   /** Sessions that were made and never committed. */
   readonly #fresh = new Set<string>()
   /** Ids that another has taken the place of, and that can be read for a while. */
@@ -87,7 +49,7 @@ export class SessionTable implements SessionKeeper {
     this.#container = container
     this.rules = rules
     this.#owner = owner
-    this.#locks = new LockTable(rules.clock, rules)
+    this.#locks = new SessionLocks(container, rules, (error) => this.#failed(error, faults.failed))
   }
 
   get limits(): StateLimits {
@@ -116,7 +78,7 @@ export class SessionTable implements SessionKeeper {
   ): Awaitable<SharedSession | StateFault> {
     const refused = this.#refusal(id)
     if (refused !== undefined) return refused
-    if (mode === 'rw') return this.#withLock(id, call, wait, (lock) => this.#openLocked(id, lock, !this.rules.strict))
+    if (mode === 'rw') return this.#locks.wait(id, call, wait, (lock) => this.#openLocked(id, lock, !this.rules.strict))
     return ask<Stored | undefined, SharedSession | StateFault>(
       () => this.#container.read(id),
       (stored) => {
@@ -135,9 +97,7 @@ export class SessionTable implements SessionKeeper {
   create(id: string = newId()): Awaitable<SharedSession | StateFault> {
     const refused = this.#refusal(id)
     if (refused !== undefined) return refused
-    const local = this.#locks.take(id)
-    if (local === undefined) return faults.exists
-    return this.#withContainerLock(local, {}, 0, (lock) =>
+    const made = this.#locks.ifFree<SharedSession>(id, (lock) =>
       ask<Stored | undefined, SharedSession | StateFault>(
         () => this.#container.read(id),
         (stored) => {
@@ -148,6 +108,7 @@ export class SessionTable implements SessionKeeper {
         (error) => this.#failed(error, faults.failed, lock),
       ),
     )
+    return made ?? faults.exists
   }
 
   /** Changes keys of a session at once, when nobody holds it, and returns its version. */
@@ -155,7 +116,7 @@ export class SessionTable implements SessionKeeper {
     const refused = this.#refusal(id)
     if (refused !== undefined) return refused
     const adopt = rules.create === true || !this.rules.strict
-    const opening = this.#withLock(id, call, rules.wait ?? this.rules.lockTimeout, (lock) =>
+    const opening = this.#locks.wait(id, call, rules.wait ?? this.rules.lockTimeout, (lock) =>
       this.#openLocked(id, lock, adopt),
     )
     return after(opening, (session) => (isFault(session) ? session : this.#patchOpen(session, changes, rules)))
@@ -165,7 +126,7 @@ export class SessionTable implements SessionKeeper {
   drop(id: string, call: Call = {}, wait: number = this.rules.lockTimeout): Awaitable<StateFault | undefined> {
     const refused = this.#refusal(id)
     if (refused !== undefined) return refused
-    const opening = this.#withLock(id, call, wait, (lock) => this.#openLocked(id, lock, false))
+    const opening = this.#locks.wait(id, call, wait, (lock) => this.#openLocked(id, lock, false))
     return after(opening, (session) => (isFault(session) ? session : session.end()))
   }
 
@@ -192,9 +153,7 @@ export class SessionTable implements SessionKeeper {
   /** Removes a session that has expired, unless somebody holds it or has used it meanwhile. */
   expire(id: string): Awaitable<void> {
     if (!this.#owner.running || this.#locks.isLocked(id)) return
-    const local = this.#locks.take(id)
-    if (local === undefined) return
-    const done = this.#withContainerLock<undefined>(local, {}, 0, (lock) => {
+    const done = this.#locks.ifFree<undefined>(id, (lock) => {
       const over = (): undefined => {
         lock.release()
         return undefined
@@ -263,9 +222,7 @@ export class SessionTable implements SessionKeeper {
     if (!this.#owner.running) return faults.stopping
     const before = session.id
     const id = newId()
-    const local = this.#locks.take(id)
-    if (local === undefined) return faults.regenerate
-    return this.#withContainerLock<string>(local, {}, 0, (held) => {
+    const renewed = this.#locks.ifFree<string>(id, (held) => {
       const stored: Stored = { ...session.stored, expires: this.expiry(session.stored) }
       const moved = (): string => {
         const { lock, fresh } = session
@@ -291,6 +248,7 @@ export class SessionTable implements SessionKeeper {
         return outcome
       })
     })
+    return renewed ?? faults.regenerate
   }
 
   /** Notes a use, if the last that was noted is a while ago. */
@@ -325,59 +283,6 @@ export class SessionTable implements SessionKeeper {
   #refusal(id: string): StateFault | undefined {
     if (!this.#owner.running) return faults.stopping
     return isId(id) ? undefined : faults.open
-  }
-
-  /** Goes on with the lock, now or when it is this call's turn. */
-  #withLock<T>(
-    id: string,
-    call: Call,
-    wait: number,
-    next: (lock: HeldLock) => Awaitable<T | StateFault>,
-  ): Awaitable<T | StateFault> {
-    const lock = this.#locks.take(id)
-    if (lock !== undefined) return this.#withContainerLock(lock, call, wait, next)
-    const since = this.rules.clock.now()
-    return new Promise((resolve) => {
-      const waiter = this.#locks.wait(id, wait, (outcome) => {
-        call.cancel = undefined
-        if (!(outcome instanceof Lock)) return resolve(outcome)
-        const left = Math.max(0, wait - (this.rules.clock.now() - since))
-        resolve(this.#withContainerLock(outcome, call, left, next))
-      })
-      if (isFault(waiter)) return resolve(waiter)
-      call.cancel = () => {
-        waiter.cancel()
-        resolve(faults.open)
-      }
-    })
-  }
-
-  /** Goes on with the container's lock too, if it has such a thing. */
-  #withContainerLock<T>(
-    local: Lock,
-    call: Call,
-    wait: number,
-    next: (lock: HeldLock) => Awaitable<T | StateFault>,
-  ): Awaitable<T | StateFault> {
-    const { clock, lease } = this.rules
-    const hold = (remote?: ContainerLock): Awaitable<T | StateFault> => next(new HeldLock(local, remote, clock, lease))
-    const container = this.#container
-    if (container.lock === undefined) return hold()
-    const controller = new AbortController()
-    call.cancel = () => controller.abort()
-    return container.lock(local.id, { wait, lease, signal: controller.signal }).then(
-      (remote) => {
-        call.cancel = undefined
-        if (remote !== undefined) return hold(remote)
-        local.release()
-        return faults.locked
-      },
-      (error: unknown) => {
-        call.cancel = undefined
-        local.release()
-        return controller.signal.aborted ? faults.open : this.#failed(error, faults.failed)
-      },
-    )
   }
 
   #openLocked(id: string, lock: HeldLock, adopt: boolean): Awaitable<SharedSession | StateFault> {

@@ -10,9 +10,10 @@ import type { Awaitable } from './container.ts'
 import { faults } from './faults.ts'
 import { Listing } from './listing.ts'
 import type { ServerScope } from './server-scope.ts'
-import type { Call, SessionTable } from './session-table.ts'
+import type { SessionTable } from './session-table.ts'
 import type { SharedSession } from './shared-session.ts'
 import type { SharedSessions } from './shared-sessions.ts'
+import type { Call } from './table-rules.ts'
 
 /** The bound of what is on its way to the client. */
 const outputLimit = 512 * 1024

@@ -1,23 +1,10 @@
 import { type ByteString, toBytes, toText } from './codec/byte-string.ts'
-import { PhpValue, readPhpArray, type StateData, type StateValue, writePhpArray } from './codec/php-serialize.ts'
+import { readPhpArray, type StateData, type StateValue, writePhpArray } from './codec/php-serialize.ts'
+import { lengthOf, sameValue, textOf } from './codec/values.ts'
 import type { Awaitable, Changes, Stored } from './container.ts'
 import { errorOf, faults, isFault, type StateFault } from './faults.ts'
 import type { HeldLock } from './held-lock.ts'
-import type { StateLimits } from './limits.ts'
-
-/** How a shared session is opened: `'rw'` has it alone and may write, `'r'` sees what was last committed. */
-export type OpenMode = 'rw' | 'r'
-
-/** What an open session needs of where it came from. */
-export interface SessionKeeper {
-  readonly limits: StateLimits
-  commit(session: SharedSession): Awaitable<StateFault | undefined>
-  destroy(session: SharedSession): Awaitable<StateFault | undefined>
-  regenerate(session: SharedSession): Awaitable<string | StateFault>
-  touch(session: SharedSession): void
-  forget(session: SharedSession): void
-  expiry(stored: Stored): number
-}
+import type { OpenMode, SessionKeeper } from './session-keeper.ts'
 
 /**
  * A shared session that is open: a copy that only who opened it sees, until it is committed.
@@ -338,7 +325,7 @@ export class SharedSession {
   get changes(): Changes {
     const before = this.#stored.data
     const keys = new Map<ByteString, StateValue | undefined>()
-    for (const [key, value] of this.data) if (!same(before.get(key), value)) keys.set(key, value)
+    for (const [key, value] of this.data) if (!sameValue(before.get(key), value)) keys.set(key, value)
     for (const key of before.keys()) if (!this.data.has(key)) keys.set(key, undefined)
     return { cleared: false, keys }
   }
@@ -404,19 +391,6 @@ export class SharedSession {
     this.#own = new Map(this.data)
     return this.#own
   }
-}
-
-function lengthOf(value: StateValue): number {
-  return typeof value === 'string' ? value.length : value.serialized.length
-}
-
-function textOf(value: StateValue): ByteString {
-  return typeof value === 'string' ? value : (value.text ?? value.serialized)
-}
-
-function same(one: StateValue | undefined, other: StateValue): boolean {
-  if (one instanceof PhpValue && other instanceof PhpValue) return one.serialized === other.serialized
-  return one === other
 }
 
 function check(fault: StateFault | undefined): void {

@@ -4,13 +4,14 @@ import { asXpsError, type XpsError } from '../errors.ts'
 import { Wheel } from '../lifetime/wheel.ts'
 import { durationOption, integerOption, invalidOption, knownOptions } from '../options.ts'
 import { type ByteString, toBytes, toText } from './codec/byte-string.ts'
-import { PhpValue, type StateValue } from './codec/php-serialize.ts'
+import { textOf } from './codec/values.ts'
 import type { Awaitable, Container, Lifetimes, Summary } from './container.ts'
 import { errorOf, faults, isFault, type StateFault } from './faults.ts'
 import { type StateLimitOptions, stateLimitNames, stateLimits } from './limits.ts'
 import type { LockNumbers } from './locks.ts'
+import type { OpenMode } from './session-keeper.ts'
 import { SessionTable } from './session-table.ts'
-import type { OpenMode, SharedSession } from './shared-session.ts'
+import type { SharedSession } from './shared-session.ts'
 import { sweep } from './sweep.ts'
 import { versionOf } from './version.ts'
 
@@ -319,10 +320,6 @@ export class SharedSessions extends Living<SharedSessionsEvents> {
   #waitOption({ lockTimeout }: Pick<OpenOptions, 'lockTimeout'>): number {
     return durationOption('lockTimeout', lockTimeout, this.table.rules.lockTimeout, true)
   }
-}
-
-function textOf(value: StateValue): ByteString {
-  return value instanceof PhpValue ? (value.text ?? value.serialized) : value
 }
 
 function orThrow<T>(outcome: T | StateFault): T {

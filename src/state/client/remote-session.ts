@@ -1,9 +1,10 @@
 import { XpsError } from '../../errors.ts'
 import { type ByteString, toBytes, toText } from '../codec/byte-string.ts'
-import { PhpValue, readPhpArray } from '../codec/php-serialize.ts'
+import { readPhpArray } from '../codec/php-serialize.ts'
+import { textOf } from '../codec/values.ts'
 import { decodeWord, decodeWords, encodeWord } from '../codec/words.ts'
 import { errorOf, faults } from '../faults.ts'
-import type { OpenMode } from '../shared-session.ts'
+import type { OpenMode } from '../session-keeper.ts'
 import type { StateLink } from './link.ts'
 import { isPlainKey, isPlainValue, mustBePlain } from './plain.ts'
 
@@ -248,8 +249,4 @@ export function commandLine(name: string, words: readonly string[]): ByteString 
       ? toBytes(name)
       : `${toBytes(name)} ${first}`
     : `${toBytes(name)} ${first} ${rest}`
-}
-
-function textOf(value: ByteString | PhpValue): ByteString {
-  return value instanceof PhpValue ? (value.text ?? value.serialized) : value
 }

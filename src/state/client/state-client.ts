@@ -1,11 +1,9 @@
-import { type Clock, systemClock } from '../../clock.ts'
+import type { Clock } from '../../clock.ts'
 import { type CloseOptions, closeBy } from '../../core/close-by.ts'
 import { Living } from '../../core/living.ts'
-import type { UpstreamTlsOptions } from '../../core/tls/upstream-tls.ts'
-import { Upstream, type UpstreamTarget } from '../../core/upstream.ts'
+import type { UpstreamTarget } from '../../core/upstream.ts'
 import { isXpsError, XpsError } from '../../errors.ts'
-import { Wheel } from '../../lifetime/wheel.ts'
-import { bytesOption, durationOption, integerOption, invalidOption, knownOptions, longestTime } from '../../options.ts'
+import { durationOption, integerOption, invalidOption, knownOptions, longestTime } from '../../options.ts'
 import { type ByteString, toBytes, toText } from '../codec/byte-string.ts'
 import { decodeWords } from '../codec/words.ts'
 import type { Summary } from '../container.ts'
@@ -14,37 +12,12 @@ import { isId } from '../ids.ts'
 import { Lock, LockTable } from '../locks.ts'
 import { patchWords } from '../patch-words.ts'
 import type { StateServerStats } from '../server-scope.ts'
-import type { OpenMode } from '../shared-session.ts'
+import type { OpenMode } from '../session-keeper.ts'
 import type { OpenOptions, PatchOptions, Snapshot } from '../shared-sessions.ts'
+import { clientRules, type StateClientOptions } from './client-options.ts'
 import { StateLink } from './link.ts'
 import { LinkPool } from './link-pool.ts'
 import { commandLine, entriesOf, RemoteSession, unknownCommand } from './remote-session.ts'
-
-/** Options of a {@link StateClient}. */
-export interface StateClientOptions {
-  /** The secret that the server asks for. @default none */
-  auth?: string
-  /** Connections at a time; each session that is open has one. @default 32 */
-  maxConnections?: number
-  /** How many may wait for a connection, and how many for one session. @default 1000 */
-  maxQueue?: number
-  /** How long one may wait for a connection, in milliseconds. @default 5000 */
-  queueTimeout?: number
-  /** How long to wait for the lock of a session, in milliseconds, if the call does not say. @default 5000 */
-  lockTimeout?: number
-  /** How long connecting may take, in milliseconds. @default 3000 */
-  connectTimeout?: number
-  /** Encrypts. Text such as `'tls://state.test:9090'` asks for it as `true` does. @default plain text */
-  tls?: boolean | UpstreamTlsOptions
-  /** How long a reply may take, in milliseconds; waiting for a lock does not count. @default 10000 */
-  replyTimeout?: number
-  /** How long a connection that is not used is kept, in milliseconds; 0 for ever. @default 60000 */
-  idleTimeout?: number
-  /** The longest reply. A number, or text such as `'64 MiB'`. @default 67108864 */
-  maxReplyLength?: number | string
-  /** @default the machine's */
-  clock?: Clock
-}
 
 /** What happens to a {@link StateClient}. */
 export interface StateClientEvents {
@@ -72,20 +45,6 @@ export interface StateEvent {
   readonly before: string | undefined
 }
 
-const optionNames = [
-  'auth',
-  'maxConnections',
-  'maxQueue',
-  'queueTimeout',
-  'lockTimeout',
-  'connectTimeout',
-  'tls',
-  'replyTimeout',
-  'idleTimeout',
-  'maxReplyLength',
-  'clock',
-]
-
 /**
  * A client of a state server: what it opens is closed or rolled back, and always unlocked.
  *
@@ -108,41 +67,18 @@ export class StateClient extends Living<StateClientEvents> {
 
   constructor(server: UpstreamTarget | readonly UpstreamTarget[], options: StateClientOptions = {}) {
     super()
-    knownOptions('state client options', options, optionNames)
-    const { auth, connectTimeout, tls } = options
-    if (auth !== undefined && (typeof auth !== 'string' || auth === '')) throw invalidOption('auth', auth, 'a secret')
-    const upstream = new Upstream(server, tls === undefined ? {} : { tls })
-    const clock = new Wheel(options.clock ?? systemClock)
-    this.address = upstream.address
-    this.#lockTimeout = durationOption('lockTimeout', options.lockTimeout, 5_000, true)
+    const { link: rules, pool, lockTimeout } = clientRules(server, options)
+    const { clock } = rules
+    this.address = pool.address
     this.#clock = clock
-    const maxQueue = integerOption('maxQueue', options.maxQueue, 1_000, { min: 0, max: 1_000_000 })
-    this.#locks = new LockTable(clock, { lease: longestTime, maxWaiters: maxQueue })
-    const rules = {
-      upstream,
-      clock,
-      auth: auth === undefined ? undefined : toBytes(auth),
-      connectTimeout:
-        connectTimeout === undefined ? undefined : durationOption('connectTimeout', connectTimeout, 3_000),
-      replyTimeout: durationOption('replyTimeout', options.replyTimeout, 10_000),
-      maxReplyLength: bytesOption('maxReplyLength', options.maxReplyLength ?? 64 * 1024 ** 2),
-    }
+    this.#lockTimeout = lockTimeout
+    this.#locks = new LockTable(clock, { lease: longestTime, maxWaiters: pool.maxQueue })
     const owner = { linkClosed: (link: StateLink) => this.#pool.left(link) }
-    this.#pool = new LinkPool(
-      {
-        address: this.address,
-        clock,
-        maxConnections: integerOption('maxConnections', options.maxConnections, 32, { min: 1, max: 65_535 }),
-        maxQueue,
-        queueTimeout: durationOption('queueTimeout', options.queueTimeout, 5_000),
-        idleTimeout: durationOption('idleTimeout', options.idleTimeout, 60_000, true),
-      },
-      () => {
-        const link = new StateLink(rules, owner)
-        this.adopt(link)
-        return link
-      },
-    )
+    this.#pool = new LinkPool(pool, () => {
+      const link = new StateLink(rules, owner)
+      this.adopt(link)
+      return link
+    })
     this.opened()
   }
 
