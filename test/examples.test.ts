@@ -315,6 +315,8 @@ const claims: Record<string, () => Promise<void>> = {
       const ports = await example.printed(/127\.0\.0\.1:(\d+)\b.*\n.*127\.0\.0\.1:(\d+)\b.*\n/)
       const urls = ports.map((port) => `http://127.0.0.1:${port}`)
       const first = await fetch(`${urls[0]}/add`)
+      // The session is saved when all of the response has come, and not before.
+      expect(await first.text()).toBe('1 in the cart\n')
       const cookie = first.headers.getSetCookie()[0]?.split(';')[0] ?? ''
       const added = Array.from({ length: 20 }, async (_, index) => {
         const response = await fetch(`${urls[index % 2]}/add`, { headers: { cookie } })
