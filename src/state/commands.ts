@@ -5,6 +5,7 @@ import { textOf } from './codec/values.ts'
 import { decodeWords, encodeWord } from './codec/words.ts'
 import type { Awaitable } from './container.ts'
 import { faults, isFault, type StateFault } from './faults.ts'
+import { longestLifetime } from './limits.ts'
 import { patchOf } from './patch-words.ts'
 import type { SessionTable } from './session-table.ts'
 import type { SharedSession } from './shared-session.ts'
@@ -219,7 +220,8 @@ function entriesOf(data: ReadonlyMap<ByteString, StateValue>): ByteString {
   return [...data].map(([key, value]) => `${encodeWord(key)} ${encodeWord(textOf(value))}`).join(' ')
 }
 
-/** A time in a word, or any other whole number. */
+/** A time in a word, or any other whole number; nothing is longer than a lifetime. */
 function milliseconds(word: ByteString): number | undefined {
-  return /^\d{1,15}$/.test(word) ? Number(word) : undefined
+  const number = /^\d{1,15}$/.test(word) ? Number(word) : Number.POSITIVE_INFINITY
+  return number <= longestLifetime ? number : undefined
 }

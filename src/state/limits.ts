@@ -1,5 +1,8 @@
 import { bytesOption, integerOption } from '../options.ts'
 
+/** The longest that a session may be unused, or be there, in milliseconds: a hundred years, which every file system can tell. */
+export const longestLifetime: number = 100 * 365 * 86_400_000
+
 /** How much shared sessions may hold; amounts are bytes, or text such as `'64 KiB'`. */
 export interface StateLimitOptions {
   /** The longest key. @default 1024 */

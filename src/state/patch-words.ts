@@ -1,5 +1,6 @@
 import type { ByteString } from './codec/byte-string.ts'
 import { encodeWord } from './codec/words.ts'
+import { longestLifetime } from './limits.ts'
 import type { Entries, PatchRules } from './table-rules.ts'
 
 /** What a `patch` asks for. */
@@ -28,7 +29,12 @@ export function patchOf(words: readonly ByteString[]): Patch | undefined {
     } else if (verb === 'version' && one !== undefined) {
       rules.version = one
       at += 2
-    } else if ((verb === 'idle' || verb === 'wait') && one !== undefined && /^\d{1,15}$/.test(one)) {
+    } else if (
+      (verb === 'idle' || verb === 'wait') &&
+      one !== undefined &&
+      /^\d{1,15}$/.test(one) &&
+      Number(one) <= longestLifetime
+    ) {
       rules[verb] = Number(one)
       at += 2
     } else return undefined

@@ -1,9 +1,11 @@
+import { integerOption } from '../options.ts'
 import { type ByteString, toBytes, toText } from './codec/byte-string.ts'
 import { readPhpArray, type StateData, type StateValue, writePhpArray } from './codec/php-serialize.ts'
 import { lengthOf, sameValue, textOf } from './codec/values.ts'
 import type { Awaitable, Changes, Stored } from './container.ts'
 import { errorOf, faults, isFault, type StateFault } from './faults.ts'
 import type { HeldLock } from './held-lock.ts'
+import { longestLifetime } from './limits.ts'
 import type { OpenMode, SessionKeeper } from './session-keeper.ts'
 
 /**
@@ -110,6 +112,7 @@ export class SharedSession {
 
   /** From the next commit on it may be unused for so long, in milliseconds; 0 for ever. */
   keepFor(idle: number): void {
+    integerOption('idle', idle, 0, { min: 0, max: longestLifetime })
     check(this.setLifetime(idle))
   }
 

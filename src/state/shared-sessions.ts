@@ -7,7 +7,7 @@ import { type ByteString, toBytes, toText } from './codec/byte-string.ts'
 import { textOf } from './codec/values.ts'
 import type { Awaitable, Container, Lifetimes, Summary } from './container.ts'
 import { errorOf, faults, isFault, type StateFault } from './faults.ts'
-import { type StateLimitOptions, stateLimitNames, stateLimits } from './limits.ts'
+import { longestLifetime, type StateLimitOptions, stateLimitNames, stateLimits } from './limits.ts'
 import type { LockNumbers } from './locks.ts'
 import type { OpenMode } from './session-keeper.ts'
 import { SessionTable } from './session-table.ts'
@@ -108,8 +108,6 @@ export const sharedSessionsNames: readonly string[] = [
   'clock',
   ...stateLimitNames,
 ]
-
-const longestLifetime = Number.MAX_SAFE_INTEGER / 2
 
 /**
  * The shared sessions of a container, for programs; a server puts them on the wire. They are locked while they are

@@ -341,6 +341,25 @@ describe('the state server', () => {
     ]) // biome-ignore format: one line
   })
 
+  it('lets a client say how long its session may be unused, and nothing that is beyond any time', async () => {
+    await using served = await serve({ idleLifetime: 0 })
+    const client = await served.client()
+    await client.ask('new')
+    expect(await client.askAll('ttl', 'ttl 60000', 'close', 'ttl')).toEqual([
+      'ok -1',
+      'ok',
+      'ok',
+      'err No session opened.',
+    ])
+    await client.ask('new')
+    expect(await client.askAll('ttl 60000', 'commit', 'ttl 1')).toEqual(['ok', 'ok', 'err Session is read-only.'])
+    const [, left = ''] = (await client.ask('ttl')).split(' ')
+    expect(Number(left)).toBeGreaterThan(59_000)
+    expect(
+      await client.askAll('ttl 999999999999999', 'ttl -1', 'ttl soon', `patch ${unknown} idle 999999999999999`),
+    ).toEqual(Array(4).fill('err Arguments cannot be read.'))
+  })
+
   it('runs commands of the host, with the words and the open session', async () => {
     const faults: string[] = []
     await using served = await serve({

@@ -9,6 +9,7 @@ import { decodeWords } from '../codec/words.ts'
 import type { Summary } from '../container.ts'
 import { errorOf, isFault, type StateFault } from '../faults.ts'
 import { isId } from '../ids.ts'
+import { longestLifetime } from '../limits.ts'
 import { Lock, LockTable } from '../locks.ts'
 import { patchWords } from '../patch-words.ts'
 import type { StateServerStats } from '../server-scope.ts'
@@ -144,7 +145,7 @@ export class StateClient extends Living<StateClientEvents> {
     const entries: (readonly [ByteString, ByteString | undefined])[] = []
     for (const [key, value] of options.put ?? []) entries.push([toBytes(key), toBytes(value)])
     for (const key of options.remove ?? []) entries.push([toBytes(key), undefined])
-    if (idle !== undefined) integerOption('idle', idle, 0, { min: 0, max: Number.MAX_SAFE_INTEGER / 2 })
+    if (idle !== undefined) integerOption('idle', idle, 0, { min: 0, max: longestLifetime })
     const wait = durationOption('lockTimeout', options.lockTimeout, this.#lockTimeout, true)
     return this.#inTurn(id, wait, (left, lock) =>
       this.#exclusive((link) => {
