@@ -74,8 +74,9 @@ describe('A flood is ended with ENHANCE_YOUR_CALM and counted:', () => {
     ['PRIORITY of a wrong length', (wire: Wire, id: number) => wire.frame('PRIORITY', 0, id, 'xxx')],
     ['PRIORITY that depends on itself', (wire: Wire, id: number) => wire.priority(id, id)],
   ])('resets that a client brings the server to: by %s', async (_what, break_) => {
+    const clock = new ManualClock()
     await using backend = await holding()
-    await using served = await proxy2(backend, { maxResets: 50 })
+    await using served = await proxy2(backend, { maxResets: 50 }, {}, { clock })
     await using wire = await connected(served)
     const sent = await flood(
       wire,
@@ -91,7 +92,7 @@ describe('A flood is ended with ENHANCE_YOUR_CALM and counted:', () => {
     else await wire.alive()
     expect(backend.requests.length, `after ${sent}`).toBeLessThan(102)
     wire.cut()
-    await quiet(served, backend)
+    await quiet(served, backend, clock)
   })
 
   it('malformed requests', async () => {
@@ -233,8 +234,9 @@ describe('A head that is too much never reaches the upstream, and ends no more t
     ['many large fields', large(40, 3_000)],
     ['a path of 60,000 bytes', undefined],
   ])('%s', async (_what, fields) => {
+    const clock = new ManualClock()
     await using backend = await holding()
-    await using served = await proxy2(backend)
+    await using served = await proxy2(backend, {}, {}, { clock })
     await using wire = await connected(served)
     const block = encodeFields(
       fields === undefined ? request('GET', `/${'p'.repeat(60_000)}`) : request('GET', '/', fields),
@@ -248,7 +250,7 @@ describe('A head that is too much never reaches the upstream, and ends no more t
     )
     expect(backend.bytes).toBe(0)
     wire.end()
-    await quiet(served, backend)
+    await quiet(served, backend, clock)
   })
 
   it('a bomb of HPACK: one entry, named thousands of times', async () => {
