@@ -16,6 +16,7 @@ export function nodeOptions(rules: Http2Rules, limits: HeadLimits): ServerSessio
     // Pseudo-fields count too.
     maxHeaderListPairs: limits.fields * 2 + 5,
     settings: {
+      enableConnectProtocol: true,
       maxConcurrentStreams: rules.maxStreams,
       initialWindowSize: rules.windowSize,
       // As HTTP/2 counts, with 32 bytes for each field (RFC 9113, 6.5.2).

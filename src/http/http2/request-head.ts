@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { XpsError } from '../../errors.ts'
 import { checkAuthority } from '../authority.ts'
 import { Fields, kinds, known, underscores } from '../fields.ts'
@@ -13,8 +14,10 @@ export interface ReadRequest {
   readonly length: number
   /** The client waits for a 100 before it sends the body. */
   readonly expectsContinue: boolean
-  /** What an extended CONNECT wants to speak (RFC 8441). */
-  readonly protocol: string | undefined
+  /** Nothing follows. */
+  readonly ended: boolean
+  /** What the stream is to be switched to: `websocket` for an extended CONNECT (RFC 8441), `connect` for one that is not. */
+  readonly upgrade: string | undefined
 }
 
 /** Fields that HTTP/2 has other means for (RFC 9113, 8.2.2); nghttp2 refuses them too. */
@@ -90,18 +93,35 @@ export function readRequest(raw: readonly string[], ended: boolean, limits: Head
   }
   list[1] = authority
   checkMethod(method)
-  const target = method === 'CONNECT' && protocol === undefined ? connectTarget(authority) : (path ?? '')
+  let upgrade: string | undefined
+  if (method === 'CONNECT') {
+    if (protocol !== undefined && protocol !== 'websocket') throw unknownProtocol(protocol)
+    upgrade = protocol ?? 'connect'
+    // What follows is not a body.
+    length = 0
+  }
+  const target = upgrade === 'connect' ? connectTarget(authority) : (path ?? '')
   if (target !== authority) {
     if (target.length > limits.targetBytes) throw tooLarge('target that is too long', 414)
     if (!isPath(target) && !(target === '*' && method === 'OPTIONS')) throw bad('an invalid :path')
     if (scheme !== 'https' && scheme !== 'http') throw bad('an unknown :scheme')
   }
+  const fields = Fields.listed(list, listed, present)
+  if (upgrade === 'websocket') asUpgrade(fields)
   return {
-    head: new RequestHead(method, target, '2', Fields.listed(list, listed, present), authority),
+    head: new RequestHead(upgrade === 'websocket' ? 'GET' : method, target, '2', fields, authority),
     length,
-    expectsContinue: expectation !== undefined && readExpectation(expectation),
-    protocol,
+    expectsContinue: upgrade === undefined && expectation !== undefined && readExpectation(expectation),
+    ended,
+    upgrade,
   }
+}
+
+/** The fields of HTTP/1.1 that say the same as an extended CONNECT (RFC 6455, 4.1): so it is for hooks, routes and upstreams. */
+function asUpgrade(fields: Fields): void {
+  fields.set('upgrade', 'websocket')
+  fields.set('connection', 'Upgrade')
+  fields.set('sec-websocket-key', randomBytes(16).toString('base64'))
 }
 
 const colon = 0x3a
@@ -139,6 +159,11 @@ function readExpectation(expectation: string): boolean {
   if (expectation.toLowerCase() === '100-continue') return true
   const message = `the client expects what is unknown here (${JSON.stringify(expectation.slice(0, 40))})`
   throw new XpsError('XPS_EXPECTATION', message, { origin: 'client', status: 417 })
+}
+
+function unknownProtocol(protocol: string): XpsError {
+  const message = `the client wants to speak what is unknown here (${JSON.stringify(protocol.slice(0, 40))})`
+  return new XpsError('XPS_BAD_REQUEST', message, { origin: 'client', status: 501 })
 }
 
 function bad(what: string): XpsError {

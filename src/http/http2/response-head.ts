@@ -22,6 +22,11 @@ export function responseFields(head: ReadyHead, length: number): NodeFields {
   }
   const pairs = head.pairs([':status', String(status)])
   if (length >= 0) pairs.push('content-length', String(length))
+  return fieldsOf(pairs)
+}
+
+/** A list as this Node takes it with the least ado. */
+export function fieldsOf(pairs: readonly string[]): NodeFields {
   return takesLists ? pairs : fieldMap(pairs)
 }
 

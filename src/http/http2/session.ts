@@ -355,5 +355,6 @@ const noRequest: ReadRequest = {
   head: new RequestHead('GET', '/', '2', new Fields(), ''),
   length: -1,
   expectsContinue: false,
-  protocol: undefined,
+  ended: false,
+  upgrade: undefined,
 }

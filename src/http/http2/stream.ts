@@ -8,11 +8,12 @@ import { Fields } from '../fields.ts'
 import { type Answer, type RequestHead, ResponseHead } from '../messages.ts'
 import { OwnHead } from '../ready-head.ts'
 import type { Transaction } from '../transaction.ts'
+import type { Tunnel } from '../tunnel.ts'
 import { BodySink, type BodyWriter } from './body-sink.ts'
 import { BodySource, type BodyTaker } from './body-source.ts'
 import { codeOfCut, codes, nameOfCode } from './codes.ts'
 import type { ReadRequest } from './request-head.ts'
-import { fieldMap, type NodeFields, responseFields, tamed } from './response-head.ts'
+import { fieldMap, fieldsOf, type NodeFields, responseFields, tamed } from './response-head.ts'
 import { sentAnswer } from './sent-answer.ts'
 import { sendLasting, sendWhole } from './whole-body.ts'
 
@@ -45,6 +46,7 @@ export interface StreamOwner {
 export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   readonly request: RequestHead
   readonly requestLength: number
+  readonly upgrade: string | undefined
   expectsContinue: boolean
   requestComplete: boolean
   requestTrailers: Fields | undefined
@@ -65,6 +67,10 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   #lastIn: number
   #lastOut = 0
   #cut = false
+  /** All of the client's direction has come. */
+  #clientEnded: boolean
+  /** It has been switched to something else. */
+  #switched = false
 
   constructor(stream: ServerHttp2Stream, read: ReadRequest, owner: StreamOwner) {
     this.#stream = stream
@@ -73,11 +79,13 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
     this.requestLength = read.length
     this.#forHead = read.head.method === 'HEAD'
     this.expectsContinue = read.expectsContinue
+    this.upgrade = read.upgrade
     this.requestComplete = read.length === 0
+    this.#clientEnded = read.ended
     this.#lastIn = owner.time()
     ;(stream as Owned)[owned] = this
     stream.on('close', onClose)
-    if (!this.requestComplete) {
+    if (!read.ended) {
       stream.on('trailers', onTrailers)
       stream.on('end', onEnd)
     }
@@ -87,15 +95,6 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   }
 
   // The request.
-
-  /** Nothing can be switched to on a stream yet (RFC 8441, and CONNECT). */
-  get upgrade(): undefined {
-    return undefined
-  }
-
-  switchTo(): never {
-    throw new XpsError('XPS_FAULT', 'the request did not ask to switch')
-  }
 
   /** It is never at hand whole: what follows a head comes later, be it in the same packet. */
   get requestBytes(): undefined {
@@ -129,7 +128,7 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
     }
     this.#lastIn = this.#owner.time()
     this.#owner.moved('in')
-    const limit = this.transaction?.bodyLimit ?? 0
+    const limit = this.#switched ? 0 : (this.transaction?.bodyLimit ?? 0)
     if (limit === 0 || passed <= limit) return undefined
     const error = new XpsError('XPS_TOO_LARGE', 'the body of the request is too long', {
       origin: 'client',
@@ -143,7 +142,7 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   ended(): void {
     // A stream that was destroyed ends as well.
     if (this.#stream.rstCode !== 0 || this.#stream.aborted) return
-    this.requestComplete = true
+    this.requestComplete = this.#clientEnded = true
     this.#body?.complete()
   }
 
@@ -167,6 +166,8 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   respond(head: ReadyHead, length: number, body: undefined): ResponseSink
   respond(head: ReadyHead, length: number, body: Uint8Array | null | undefined): ResponseSink | undefined {
     const stream = this.#stream
+    // The client would take it for a yes.
+    if (this.upgrade !== undefined && head.status < 300) throw noSwitch(head.status)
     const ended = body === null || body?.length === 0
     const trailed = body === undefined && head.trailed && length < 0
     this.#sendHead(responseFields(head, length), ended ? endOfStream : trailed ? withTrailers : moreToCome)
@@ -205,7 +206,7 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   }
 
   respondAgain(answer: Answer): boolean {
-    if (this.#forHead) return false
+    if (this.#forHead || this.upgrade !== undefined) return false
     const sent = sentAnswer(answer)
     if (sent === undefined) return false
     const { fields, body } = sent
@@ -215,6 +216,22 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
     if (body.length > 0 && !this.#stream.writableEnded) sendLasting(this.#stream, body)
     this.#complete()
     return true
+  }
+
+  /** Says yes: to an extended CONNECT 2xx does so, where HTTP/1.1 has 101 and a proof that it was understood. */
+  switchTo(head: ReadyHead): Tunnel {
+    const status = head.status === 101 ? 200 : head.status
+    const pairs = head.pairs([':status', String(status)])
+    const proof = pairs.indexOf('sec-websocket-accept')
+    if (proof >= 0) pairs.splice(proof, 2)
+    this.#sendHead(fieldsOf(pairs), moreToCome)
+    this.#switched = this.#responded = true
+    this.#owner.moved('out')
+    this.#body = new BodySource(this.#stream, this)
+    this.#sink = new BodySink(this.#stream, this, -1)
+    if (this.#clientEnded) this.#body.complete()
+    if (this.#closed) this.#sink.close(gone())
+    return { source: this.#body, sink: this.#sink }
   }
 
   endAfter(): void {
@@ -249,6 +266,12 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   bodyWritten(error: XpsError | undefined): void {
     const { transaction } = this
     this.#lastOut = this.#owner.time()
+    if (this.#switched) {
+      this.#sink = undefined
+      if (error !== undefined) this.reset(codeOfCut(error))
+      else if (!this.#stream.writableEnded) this.#stream.end()
+      return
+    }
     if (error === undefined && !this.#closed) {
       const { trailersOf } = this.#sink as BodySink
       this.#trailersOf = trailersOf
@@ -271,8 +294,7 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
   /** The response has been handed over. A client that is still sending is told to stop, when it has it all. */
   #complete(): void {
     this.#responded = true
-    if (this.requestComplete || !this.#stream.readable) return
-    this.#stopLater()
+    if (!this.#clientEnded) this.#stopLater()
   }
 
   /** A reset overtakes what has not left. */
@@ -292,7 +314,7 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
 
   /** @internal */
   closed(): void {
-    const early = !this.#cut && (!this.#responded || this.#stream.rstCode !== 0)
+    const early = !this.#cut && !this.#switched && (!this.#responded || this.#stream.rstCode !== 0)
     this.#owner.streamClosed(this, early)
     const sink = this.#sink
     this.#sink = undefined
@@ -346,6 +368,11 @@ const nothing = new Uint8Array(0)
 const endOfStream: ServerStreamResponseOptions & { sendDate: boolean } = { endStream: true, sendDate: false }
 const moreToCome: ServerStreamResponseOptions & { sendDate: boolean } = { endStream: false, sendDate: false }
 const withTrailers = { waitForTrailers: true, sendDate: false }
+
+function noSwitch(status: number): XpsError {
+  const message = `what was to be switched to was answered ${status} in its place`
+  return new XpsError('XPS_BAD_RESPONSE', message, { status: 502 })
+}
 
 function gone(code = codes.cancel): XpsError {
   return new XpsError('XPS_RESET', `the client took its request back (${nameOfCode(code)})`, { origin: 'client' })
