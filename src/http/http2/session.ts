@@ -49,6 +49,7 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
   /** For {@link #probe}: the bytes of the client at the last look, and whether it has lived since. */
   #seen = 0
   #alive = true
+  #stuck = false
 
   constructor(client: Connection, scope: HttpScope, rules: Http2Rules) {
     super(client, scope)
@@ -243,7 +244,7 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
   /** If no more streams can come, and none is left, the client has a little time to end the connection. */
   #left(): void {
     const node = this.#node
-    if (node === undefined || this.#open > 0) return
+    if (node === undefined || this.#open > 0 || this.#stuck) return
     if (node.closed || node.destroyed) this.#linger()
     else if (this.#leaving) this.#close(node)
   }
@@ -302,7 +303,15 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
 
   /** @internal Nothing moves that has to. */
   stuck(): void {
-    this.#end(new XpsError('XPS_BAD_REQUEST', 'the client broke the protocol', { origin: 'client' }))
+    const node = this.#node
+    if (this.#stuck || node === undefined) return
+    this.#stuck = true
+    const error = new XpsError('XPS_BAD_REQUEST', 'the client broke the protocol', { origin: 'client' })
+    // Node must have let go of its streams before it lets go of a session like this.
+    for (const stream of this.#streams()) stream.discard()
+    this.finish(error)
+    this.#alarm?.cancel()
+    this.#alarm = this.clock.after(stuckWait, () => this.#end(error))
   }
 
   protected override timedOut(error: XpsError): void {
@@ -339,6 +348,8 @@ function ignore(): void {}
 const nothing = new Uint8Array(0)
 
 const endsSilently = Number.parseInt(process.versions.node, 10) < 22
+/** How long Node is given to let go of the streams of a connection that is dead, in milliseconds. */
+const stuckWait = 100
 /** How often it is looked whether Node has ended a connection without a word, in milliseconds. */
 const probeLook = 1_000
 

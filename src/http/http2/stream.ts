@@ -256,6 +256,12 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
     stream.close(code)
   }
 
+  /** Lets go of it, without a word to the client. */
+  discard(): void {
+    this.#cut = true
+    this.#stream.destroy()
+  }
+
   /** Answers what is no transaction. */
   refuse(answer: Answer, body: Uint8Array): void {
     const head = new OwnHead(new ResponseHead(answer.status, '', '2', new Fields(answer.headers)))
