@@ -30,6 +30,8 @@ export const errorCodes = [
   'XPS_LOCK_LOST',
   'XPS_FLOOD',
   'XPS_BAD_PROXY_HEADER',
+  'XPS_PROTOCOL',
+  'XPS_SOAP_FAULT',
 ] as const
 
 /** A stable name for what went wrong. Match on this, never on the message. */
@@ -54,6 +56,9 @@ export type TimeoutReason =
   | 'response-head'
   | 'queue'
   | 'lock'
+  | 'login'
+  | 'message'
+  | 'stale'
   | 'reply'
 
 /** The side that an error came from: who called us, whom we call, or this program itself. */

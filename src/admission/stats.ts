@@ -76,6 +76,9 @@ export class Counters {
     'request-head': 0,
     'request-body': 0,
     'keep-alive': 0,
+    login: 0,
+    message: 0,
+    stale: 0,
   }
   readonly #waits: number[] = new Array(waitBounds.length + 1).fill(0)
   #waited = 0
