@@ -7,10 +7,10 @@ export type Owned =
 
 /** Disposes of one thing; what it returns is a promise if the disposal takes time. */
 export function dispose(owned: Owned): unknown {
-  if (typeof owned === 'function') return owned()
+  // First, because a protocol is a function and may have something to dispose of all the same.
   if (Symbol.asyncDispose in owned) return owned[Symbol.asyncDispose]()
   if (Symbol.dispose in owned) return owned[Symbol.dispose]()
-  return owned.dispose()
+  return typeof owned === 'function' ? owned() : owned.dispose()
 }
 
 /** Tells whether a disposal, or any other call, left a promise to wait for. */

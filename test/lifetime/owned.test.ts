@@ -41,7 +41,8 @@ describe('dispose', () => {
     }
     dispose(all)
     dispose({ dispose: all.dispose, [Symbol.dispose]: all[Symbol.dispose] })
-    expect(told).toEqual(['Symbol.asyncDispose', 'Symbol.dispose'])
+    dispose(Object.assign(() => told.push('call'), { [Symbol.asyncDispose]: all[Symbol.asyncDispose] }))
+    expect(told).toEqual(['Symbol.asyncDispose', 'Symbol.dispose', 'Symbol.asyncDispose'])
   })
 })
 

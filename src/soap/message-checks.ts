@@ -1,0 +1,40 @@
+import { AddressingRejection, addressingNames } from './addressing.ts'
+import type { SoapMessage } from './message.ts'
+import { isAnonymous, isNone } from './outgoing.ts'
+import type { SoapSession } from './session.ts'
+import { pathOf, readSoapAddress, samePath } from './soap-address.ts'
+
+/** Refuses a message that is for another path than the server's, if that has one. */
+export function checkDestination({ addressing }: SoapMessage, path: string | undefined): void {
+  const { to, version, messageId } = addressing
+  if (path === undefined || to === undefined || to === addressingNames[version].anonymous) return
+  if (samePath(pathOf(to) ?? '', path)) return
+  throw new AddressingRejection(version, 'DestinationUnreachable', 'nobody is at that address', {
+    problem: 'To',
+    messageId,
+  })
+}
+
+/** Refuses a message whose id the session has seen before. */
+export function checkNew({ addressing }: SoapMessage, session: SoapSession): void {
+  const { messageId, version } = addressing
+  if (messageId === undefined || session.isNew(messageId)) return
+  throw new AddressingRejection(version, 'DuplicateMessageID', 'a message with that id has come before', {
+    problem: 'MessageID',
+    messageId,
+  })
+}
+
+/** Refuses a message whose answers would go to anybody but the client, who may listen on the port of its call-back. */
+export function checkAnswersTo({ addressing }: SoapMessage, port: number | undefined): void {
+  const { version, messageId } = addressing
+  for (const name of ['replyTo', 'faultTo'] as const) {
+    const reference = addressing[name]
+    if (reference === undefined || isAnonymous(reference, version) || isNone(reference.address, version)) continue
+    if (port !== undefined && readSoapAddress(reference.address)?.port === port) continue
+    throw new AddressingRejection(version, 'InvalidAddress', 'answers are sent to nobody but the client', {
+      problem: name === 'replyTo' ? 'ReplyTo' : 'FaultTo',
+      messageId,
+    })
+  }
+}

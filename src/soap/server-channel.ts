@@ -1,0 +1,496 @@
+import { randomBytes } from 'node:crypto'
+import type { Deadlines } from '../admission/deadlines.ts'
+import type { Alarm } from '../clock.ts'
+import type { Connection } from '../core/connection.ts'
+import { XpsError } from '../errors.ts'
+import type { Lifetime } from '../lifetime/lifetime.ts'
+import { isPromiseLike } from '../lifetime/owned.ts'
+import { AcceptedPeer } from './accepted-peer.ts'
+import { AddressingRejection, type EndpointReference } from './addressing.ts'
+import { hrefOf } from './call-back.ts'
+import { SoapFault } from './fault.ts'
+import { NmfRejection } from './framing/nmf-decoder.ts'
+import { refusedMessage } from './incoming.ts'
+import type { SoapLink } from './link.ts'
+import {
+  type CallBackWish,
+  isProof,
+  isSessionId,
+  readLogin,
+  readResume,
+  sessionActions,
+  sessionIdOf,
+  writeAccepted,
+} from './login/login-messages.ts'
+import { loginRefused, readCredentials } from './login/login-refused.ts'
+import type { SoapMessage } from './message.ts'
+import { checkAnswersTo, checkDestination, checkNew } from './message-checks.ts'
+import { isAnonymous, ownSubcode, voiceOf, writeMessage } from './outgoing.ts'
+import {
+  answersOf,
+  eachAnswer,
+  isAsyncAnswers,
+  type Processor,
+  type SoapAnswer,
+  type SoapAnswers,
+} from './processors.ts'
+import { Rejection, type RejectionReason } from './rejection.ts'
+import type { SoapScope } from './scope.ts'
+import { SoapSession, type Transport } from './session.ts'
+import { pathOf, samePath } from './soap-address.ts'
+import type { XmlElement } from './xml/element.ts'
+
+/**
+ * A client's connection to a server, and the session that its login makes.
+ *
+ * ```
+ *  connected ─► login ─► session ─► messages … ─► logout, stale, gone
+ *                 │                                        │ gone, with a grace time
+ *                 └─ refused: a fault, and no session      ▼
+ *                                         the session waits here, without a client,
+ *                                         until the client comes back on another channel
+ * ```
+ */
+export class ServerChannel extends AcceptedPeer {
+  readonly understands: ((header: XmlElement) => boolean) | undefined
+  readonly roles: readonly string[] | undefined
+  readonly #scope: SoapScope
+  #session: SoapSession | undefined
+  #link: SoapLink | undefined
+  #counted = false
+  /** A login or an entitlement is being looked at: nothing is read meanwhile, so that messages keep their order. */
+  #checking = false
+  /** The client has said goodbye, or is not to come back. */
+  #leaving = false
+  #grace: Alarm | undefined
+  #wake: (() => void) | undefined
+  #delay: Alarm | undefined
+
+  constructor(client: Connection, scope: SoapScope) {
+    super(client, scope.rules.limits, scope.rules.framings)
+    this.#scope = scope
+    this.understands = scope.rules.understands
+    this.roles = scope.rules.roles
+  }
+
+  /** The session of the client that is logged in. */
+  get session(): SoapSession | undefined {
+    return this.#session
+  }
+
+  protected override onOpen(): void {
+    const scope = this.#scope
+    scope.joined(this)
+    if (scope.phase !== 'open') return this.abort(new XpsError('XPS_CLOSED', 'the server is closed'))
+    if (scope.unauthenticated >= scope.rules.maxUnauthenticated) {
+      this.rejected('too-many-logins', `${scope.unauthenticated} connections are not logged in`)
+      return this.abort(new XpsError('XPS_BUSY', 'too many connections that are not logged in'))
+    }
+    this.#counted = true
+    scope.unauthenticated++
+    super.onOpen()
+  }
+
+  protected override deadlines(deadlines: Deadlines): void {
+    const { rules } = this.#scope
+    const { maxSessionAge, clientIdleTimeout } = this.timeouts
+    const session = this.#session
+    deadlines.offer(this.client.since, maxSessionAge, 'session-age')
+    if (this.#grace !== undefined) return
+    if (session === undefined) deadlines.offer(this.client.since, rules.loginTimeout, 'login')
+    else deadlines.offer(session.lastTime, rules.staleTimeout, 'stale')
+    const { partSince } = this.wire
+    if (partSince > 0) deadlines.offer(partSince, rules.messageTimeout, 'message')
+    if (this.client.stalled) deadlines.offer(this.client.lastOut, clientIdleTimeout, 'client-idle')
+    for (const timeout of [rules.staleTimeout, rules.messageTimeout, clientIdleTimeout]) deadlines.mayBegin(timeout)
+  }
+
+  protected override rejected(reason: RejectionReason, detail: string): void {
+    this.#scope.rejected(reason, this.client.remoteAddress, detail)
+  }
+
+  checkVia(via: string): void {
+    const { path } = this.#scope.rules
+    if (path !== undefined && !samePath(pathOf(via) ?? '', path)) {
+      throw new NmfRejection('EndpointNotFound', 'nobody is at that address', 'destination')
+    }
+  }
+
+  override broken(rejection: Rejection): void {
+    // Who speaks like that does not come back.
+    this.#leaving = true
+    super.broken(rejection)
+  }
+
+  override wireReady(): void {
+    if (this.#session?.transport === this.wire) this.#session.ready()
+    this.#readOn()
+  }
+
+  received(message: SoapMessage): boolean {
+    this.#scope.messages++
+    try {
+      this.#take(message)
+    } catch (error) {
+      if (error instanceof Rejection) this.refused(refusedMessage(message, error))
+      else this.#failed(message, this.#session, error)
+    }
+    return this.#readsOn
+  }
+
+  /** Whether the next message may be read. */
+  get #readsOn(): boolean {
+    if (this.#checking || this.busy >= this.#scope.rules.maxPending || this.wire.full) return false
+    return this.#session === undefined || !this.#session.full
+  }
+
+  #readOn(): void {
+    if (this.#readsOn) this.wire.resume()
+  }
+
+  #take(message: SoapMessage): void {
+    // A fault that a client sends is an answer to something of ours, and is not answered.
+    if (message.fault !== undefined) return
+    const { action } = message
+    checkDestination(message, this.#scope.rules.path)
+    if (action === sessionActions.login || action === sessionActions.resume) return this.#beginLogin(message)
+    const session = this.#checkSession(message)
+    session.lastTime = this.client.time()
+    if (action === sessionActions.alive) return
+    if (action === sessionActions.logout) {
+      this.#leaving = true
+      return this.endWith(undefined)
+    }
+    checkNew(message, session)
+    checkAnswersTo(message, this.#link?.connection.remotePort)
+    const entitled = this.#scope.rules.entitled?.(session, message) ?? true
+    if (!isPromiseLike(entitled)) return this.#dispatch(message, session, entitled)
+    this.#checking = true
+    this.workBegan()
+    entitled.then(
+      (answer) => this.#checked(message, session, () => this.#dispatch(message, session, answer)),
+      (error: unknown) => this.#checked(message, session, () => this.#failed(message, session, error)),
+    )
+  }
+
+  #checked(message: SoapMessage, session: SoapSession, goOn: () => void): void {
+    this.#checking = false
+    if (session.phase !== 'closed') {
+      try {
+        goOn()
+      } catch (error) {
+        if (error instanceof Rejection) this.refused(refusedMessage(message, error))
+        else this.#failed(message, session, error)
+      }
+    }
+    this.workEnded()
+    this.#readOn()
+  }
+
+  #checkSession(message: SoapMessage): SoapSession {
+    const session = this.#session
+    const id = sessionIdOf(message.headers)
+    if (session !== undefined && id === session.id) return session
+    // The same words whether or not there is such a session; but if there is, somebody should know.
+    const foreign = id !== undefined && this.#scope.sessions.has(id)
+    const reason = session !== undefined || foreign ? 'wrong-session' : 'not-logged-in'
+    const detail = foreign
+      ? 'the id of a session on another connection'
+      : `a message without a session: ${message.action}`
+    const fault = new SoapFault('Sender', 'not logged in', { subcodes: [ownSubcode('NotLoggedIn')] })
+    throw new Rejection(reason, detail, fault)
+  }
+
+  #dispatch(message: SoapMessage, session: SoapSession, entitled: boolean): void {
+    if (entitled !== true) {
+      const fault = new SoapFault('Sender', 'not entitled', { subcodes: [ownSubcode('NotEntitled')] })
+      throw new Rejection('not-entitled', `${session.username} may not send ${message.action}`, fault)
+    }
+    const processor = this.#scope.rules.processors.get(message.action)
+    if (processor === undefined) {
+      const { version, messageId } = message.addressing
+      throw new AddressingRejection(version, 'ActionNotSupported', 'the action is not known', { messageId })
+    }
+    this.#run(message, session, processor)
+  }
+
+  #run(message: SoapMessage, session: SoapSession, processor: Processor): void {
+    const answers = processor.run(message, session)
+    if (!isPromiseLike(answers) && !isAsyncAnswers(answers as SoapAnswers)) {
+      return this.#answerAll(message, session, answersOf(answers as Exclude<SoapAnswers, AsyncIterable<SoapAnswer>>))
+    }
+    this.workBegan()
+    const finished = isPromiseLike(answers)
+      ? answers.then((given) => this.#later(message, session, given as SoapAnswers))
+      : this.#later(message, session, answers as SoapAnswers)
+    Promise.resolve(finished)
+      .catch((error: unknown) => this.#failed(message, session, error))
+      .finally(() => {
+        this.workEnded()
+        this.#readOn()
+      })
+  }
+
+  #later(message: SoapMessage, session: SoapSession, answers: SoapAnswers): Promise<void> | undefined {
+    if (isAsyncAnswers(answers)) return eachAnswer(answers, session, (one) => this.#answer(message, session, one))
+    this.#answerAll(message, session, answersOf(answers))
+    return undefined
+  }
+
+  #answerAll(message: SoapMessage, session: SoapSession, answers: Iterable<SoapAnswer>): void {
+    for (const answer of answers) this.#answer(message, session, answer)
+  }
+
+  #answer(message: SoapMessage, session: SoapSession, answer: SoapAnswer): void {
+    this.answer(message, answer, this.#transportFor(message, session, message.addressing.replyTo))
+  }
+
+  /** Answers go where the session's messages go, unless the client wants this one on the same connection. */
+  #transportFor(message: SoapMessage, session: SoapSession, to: EndpointReference | undefined): Transport | undefined {
+    const here = to !== undefined && isAnonymous(to, message.addressing.version)
+    return here && this.#session === session ? this.wire : session.transport
+  }
+
+  #failed(message: SoapMessage, session: SoapSession | undefined, error: unknown): void {
+    const { faultTo, replyTo } = message.addressing
+    const transport = session === undefined ? this.wire : this.#transportFor(message, session, faultTo ?? replyTo)
+    this.answerFailure(message, error, transport)
+  }
+
+  // Logging in.
+
+  #beginLogin(message: SoapMessage): void {
+    if (this.#session !== undefined) throw loginRefused('login', 'logged in already')
+    this.#checking = true
+    this.workBegan()
+    const done = message.action === sessionActions.login ? this.#login(message) : this.#resume(message)
+    done
+      .catch((error: unknown) => {
+        if (error instanceof Rejection) this.refused(refusedMessage(message, error))
+        else this.#failed(message, undefined, error)
+      })
+      .finally(() => {
+        this.#checking = false
+        this.workEnded()
+        this.#readOn()
+      })
+  }
+
+  async #login(message: SoapMessage): Promise<void> {
+    const { sessionId, username, password, callBack } = readCredentials(message, 'Login', readLogin)
+    if (!isSessionId(sessionId)) throw loginRefused('login', 'the id of the session cannot be one')
+    const { clock, remoteAddress, secure } = this.client
+    const address = remoteAddress ?? ''
+    const throttle = this.#scope.throttle(clock)
+    const wait = throttle.admit(address, username)
+    if (wait === undefined) throw loginRefused('throttled', 'too many logins were refused')
+    await this.#sleep(wait)
+    if (this.#gone) return
+    const began = clock.now()
+    let verified = false
+    try {
+      verified = (await this.#scope.rules.login({ username, password, remoteAddress, secure })) === true
+    } catch (error) {
+      this.fault(error)
+    }
+    if (!verified) {
+      throttle.refused(address, username)
+      // Not before some time has passed, so that it cannot be told by it what was wrong.
+      await this.#sleep(this.#scope.rules.throttle.first - (clock.now() - began))
+      if (this.#gone) return
+      throw loginRefused('login', 'the login is refused')
+    }
+    throttle.accepted(username)
+    if (this.#gone) return
+    const { sessions, reserved } = this.#scope
+    if (sessions.has(sessionId) || reserved.has(sessionId)) {
+      throw loginRefused('session-in-use', 'there is a session of that id')
+    }
+    reserved.add(sessionId)
+    try {
+      const transport = await this.#transportOf(message, sessionId, callBack)
+      if (!this.#gone) this.#begin(message, sessionId, username, transport, callBack)
+    } finally {
+      reserved.delete(sessionId)
+    }
+  }
+
+  /** Where the messages of the session go: over this connection, or one that is made to the client. */
+  async #transportOf(message: SoapMessage, sessionId: string, wish: CallBackWish | undefined): Promise<Transport> {
+    if (wish === undefined) return this.wire
+    const { clock, remoteAddress } = this.client
+    const callBacks = this.#scope.callBacks(clock)
+    if (callBacks === undefined) throw loginRefused('call-back', 'clients are not called back')
+    const link = await callBacks.dial({
+      address: remoteAddress,
+      wish,
+      sessionId,
+      voice: voiceOf(message),
+      framing: this.wire.framing ?? 'dime',
+      ownPorts: this.#scope.ownPorts(this),
+      adopt: (one) => this.adopt(one),
+      ready: () => {
+        this.#session?.ready()
+        this.#readOn()
+      },
+    })
+    this.#link = link
+    return link
+  }
+
+  #begin(
+    message: SoapMessage,
+    id: string,
+    username: string,
+    transport: Transport,
+    wish: CallBackWish | undefined,
+  ): void {
+    const { clock, remoteAddress } = this.client
+    const session = new SoapSession({
+      id,
+      username,
+      remoteAddress,
+      token: newToken(),
+      voice: voiceOf(message),
+      since: clock.now(),
+      window: this.#scope.rules.messageIdWindow,
+    })
+    this.adopt(session)
+    this.#scope.began(session)
+    this.#hasSession(session, message, transport, wish)
+    this.#scope.loggedIn(session)
+  }
+
+  #hasSession(session: SoapSession, message: SoapMessage, transport: Transport, wish: CallBackWish | undefined): void {
+    this.#session = session
+    this.#uncount()
+    session.lastTime = this.client.time()
+    const { graceTime, staleTimeout } = this.#scope.rules
+    const accepted = { sessionId: session.id, token: session.token, graceTime, staleTimeout }
+    const envelope = writeMessage(
+      voiceOf(message),
+      { body: writeAccepted(accepted) },
+      { action: sessionActions.accepted, relatesTo: message.addressing.messageId },
+    )
+    this.wire.send(message.version, envelope)
+    const { remoteAddress } = this.client
+    session.attach(
+      transport,
+      wish === undefined || remoteAddress === undefined ? undefined : hrefOf(remoteAddress, wish),
+    )
+  }
+
+  async #resume(message: SoapMessage): Promise<void> {
+    const { sessionId, token, callBack } = readCredentials(message, 'Resume', readResume)
+    const { clock, remoteAddress } = this.client
+    const address = remoteAddress ?? ''
+    const throttle = this.#scope.throttle(clock)
+    const wait = throttle.admit(address)
+    if (wait === undefined) throw loginRefused('throttled', 'too many logins were refused')
+    await this.#sleep(wait)
+    if (this.#gone) return
+    const session = this.#scope.sessions.get(sessionId)
+    // A client that knows the secret may come back before its old connection is known to be dead.
+    const allowed = this.#scope.rules.graceTime > 0 && session?.phase === 'open'
+    if (!isProof(token, session?.token ?? newToken()) || session === undefined || !allowed) {
+      throttle.refused(address)
+      throw loginRefused('login', 'there is no such session')
+    }
+    const transport = await this.#transportOf(message, sessionId, callBack)
+    if (this.#gone || session.phase !== 'open') return
+    const former = session.parent
+    this.adopt(session)
+    if (former instanceof ServerChannel) former.#surrender(session)
+    session.token = newToken()
+    this.#scope.resumed++
+    this.#hasSession(session, message, transport, callBack)
+  }
+
+  /** The session goes on elsewhere. */
+  #surrender(session: SoapSession): void {
+    this.#session = undefined
+    this.#grace?.cancel()
+    this.#grace = undefined
+    session.detach()
+    this.abort(new XpsError('XPS_ABORTED', 'the client has come back on another connection'))
+  }
+
+  get #gone(): boolean {
+    return this.phase !== 'open' || this.client.phase === 'closed'
+  }
+
+  /** Resolves after a time, or when the channel closes. */
+  async #sleep(milliseconds: number): Promise<void> {
+    if (milliseconds <= 0) return
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+      this.#delay = this.client.clock.after(milliseconds, resolve)
+    })
+  }
+
+  #uncount(): void {
+    if (!this.#counted) return
+    this.#counted = false
+    this.#scope.unauthenticated--
+  }
+
+  // How it ends.
+
+  /** A client that is gone without a word may come back: its session waits for it. */
+  protected override finish(error?: XpsError): void {
+    const session = this.#session
+    if (session !== undefined && this.#mayComeBack) return this.#waitForClient(session)
+    session?.end(this.reason(error))
+    super.finish(error)
+  }
+
+  get #mayComeBack(): boolean {
+    return !this.#leaving && this.#scope.rules.graceTime > 0 && this.phase === 'open'
+  }
+
+  #waitForClient(session: SoapSession): void {
+    if (this.#grace !== undefined) return
+    this.#grace = this.client.clock.after(this.#scope.rules.graceTime, () => {
+      this.#leaving = true
+      this.finish()
+    })
+    void this.client.close()
+    this.#link?.abort()
+    session.detach()
+  }
+
+  protected override onChildClosed(child: Lifetime): void {
+    if (child === this.#session) {
+      // The host has ended it.
+      this.#leaving = true
+      this.endWith(child.error)
+    } else if (child === this.#link && this.phase === 'open') {
+      this.endWith(child.error ?? new XpsError('XPS_RESET', 'the client ended its call-back connection'))
+    }
+    super.onChildClosed(child)
+  }
+
+  protected override onAbort(error: XpsError): void {
+    this.#leaving = true
+    this.#rouse()
+    super.onAbort(error)
+  }
+
+  protected override onClosed(error: XpsError | undefined): void {
+    this.#grace?.cancel()
+    this.#rouse()
+    this.#uncount()
+    this.#scope.left(this)
+    super.onClosed(error)
+  }
+
+  #rouse(): void {
+    this.#delay?.cancel()
+    this.#wake?.()
+    this.#wake = undefined
+  }
+}
+
+function newToken(): string {
+  return randomBytes(24).toString('base64url')
+}

@@ -1,0 +1,192 @@
+import { describe, expect, it } from 'vitest'
+import { hashPassword, verifyPassword, xml } from '../../src/soap/index.ts'
+import { LoginThrottle } from '../../src/soap/login/login-throttle.ts'
+import { ManualClock } from '../../src/testing/index.ts'
+import { own, Served, until } from './support.ts'
+
+describe('a password', () => {
+  it('is right for its hash only, and wrong for nobody', async () => {
+    const hash = await hashPassword('sesame é')
+    expect(hash).toMatch(/^scrypt\$32768\$8\$1\$/)
+    expect(await verifyPassword('sesame é', hash)).toBe(true)
+    expect(await verifyPassword('sesame', hash)).toBe(false)
+    expect(await verifyPassword('sesame é', undefined)).toBe(false)
+    await expect(verifyPassword('x', 'md5$1')).rejects.toThrow('hash must be one')
+  })
+})
+
+describe('refused logins', () => {
+  const limits = { first: 100, longest: 1_000 }
+
+  it('cost growing delays, of an address at once and of a user after a while', () => {
+    const clock = new ManualClock()
+    const throttle = new LoginThrottle(clock, limits)
+    const waits = (address: string, user: string, count: number): (number | undefined)[] =>
+      Array.from({ length: count }, () => {
+        const wait = throttle.admit(address, user)
+        if (wait !== undefined) clock.advance(wait)
+        throttle.refused(address, user)
+        return wait
+      })
+    expect(waits('a', 'ann', 6)).toEqual([0, 100, 200, 400, 800, 1_000])
+    expect(throttle.admit('b', 'bob')).toBe(0)
+    // Ann's name has been tried six times by now: it costs time from everywhere, but little.
+    expect(throttle.admit('c', 'ann')).toBe(100)
+    throttle.accepted('ann')
+    expect(throttle.admit('d', 'ann')).toBe(0)
+    throttle.refused('e')
+    expect([throttle.admit('e'), throttle.admit('f')]).toEqual([100, 0])
+    clock.advance(11 * 60_000)
+    expect(throttle.admit('a', 'ann')).toBe(0)
+  })
+
+  it('wait one after the other, and are refused when they would wait too long', () => {
+    const clock = new ManualClock()
+    const throttle = new LoginThrottle(clock, limits)
+    for (let count = 0; count < 3; count++) throttle.refused('a', 'ann')
+    expect([1, 2, 3, 4].map(() => throttle.admit('a', 'ann'))).toEqual([400, 800, undefined, undefined])
+  })
+
+  it('leave no session, say the same for any reason and take the same time', async () => {
+    const users = new Map([['ann', 'right']])
+    await using served = await Served.start({
+      login: ({ username, password }) => users.get(username) === password,
+      loginDelay: 150,
+    })
+    const refusal = async (username: string, password: string): Promise<[unknown, number]> => {
+      const began = performance.now()
+      const error = await served
+        .client({ username, password })
+        .login()
+        .catch((reason: unknown) => reason)
+      return [error, performance.now() - began]
+    }
+    const [[wrong, one]] = [await refusal('ann', 'wrong')]
+    expect(wrong).toMatchObject({ code: 'XPS_SOAP_FAULT', faultCode: 'Sender', message: 'the login is refused' })
+    expect(one).toBeGreaterThan(140)
+    expect(served.server.stats()).toMatchObject({ sessions: 0, logins: 0 })
+    const [unknown] = await refusal('nobody', 'right')
+    expect((unknown as Error).message).toBe((wrong as Error).message)
+    expect(served.rejected).toEqual(['login', 'login'])
+  })
+
+  it('are slowed down for one address and leave another alone', async () => {
+    await using served = await Served.start({ loginDelay: 20, maxLoginDelay: 100 })
+    const attempts = await Promise.allSettled(
+      Array.from({ length: 10 }, () => served.client({ password: 'wrong' }).login()),
+    )
+    expect(attempts.every(({ status }) => status === 'rejected')).toBe(true)
+    const again = await Promise.allSettled(
+      Array.from({ length: 10 }, () => served.client({ password: 'wrong' }).login()),
+    )
+    expect(again.every(({ status }) => status === 'rejected')).toBe(true)
+    expect(served.server.stats().rejected.throttled).toBeGreaterThan(5)
+  })
+})
+
+describe('a login', () => {
+  it('is asked about once, with what the client said', async () => {
+    const asked: unknown[] = []
+    await using served = await Served.start({ login: (credentials) => asked.push(credentials) > 0 })
+    const client = await served.loggedIn({ username: 'a & b', password: '<p>' })
+    expect(asked).toEqual([{ username: 'a & b', password: '<p>', remoteAddress: '127.0.0.1', secure: false }])
+    expect(client.connected).toBe(true)
+  })
+
+  it('with the id of a session that lives is refused; the first goes on', async () => {
+    await using served = await Served.start({ processors: { 'urn:test/n': () => xml('', 'n') } })
+    const first = await served.loggedIn({ sessionId: 'same' })
+    await expect(served.loggedIn({ sessionId: 'same' })).rejects.toMatchObject({
+      message: 'there is a session of that id',
+    })
+    // Whoever has no right to log in does not learn of it.
+    await expect(served.loggedIn({ sessionId: 'same', password: 'no' })).rejects.toMatchObject({
+      message: 'the login is refused',
+    })
+    await first.request('urn:test/n')
+    expect(served.rejected).toEqual(['session-in-use', 'login'])
+  })
+
+  it('for the same id twice at the same time makes one session', async () => {
+    await using served = await Served.start({
+      login: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 10))
+        return true
+      },
+    })
+    const both = await Promise.allSettled([1, 2].map(() => served.loggedIn({ sessionId: 'same' })))
+    expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
+  })
+
+  it.each([
+    ['without a body', ''],
+    ['with another body', '<x xmlns="urn:x"/>'],
+    ['without a name', `<Login xmlns="${own}"><Session>a</Session><Password>right</Password></Login>`],
+    [
+      'with an id that cannot be one',
+      `<Login xmlns="${own}"><Session>../a</Session><Username>a</Username><Password>right</Password></Login>`,
+    ],
+    [
+      'with an id without end',
+      `<Login xmlns="${own}"><Session>${'a'.repeat(200)}</Session><Username>a</Username><Password>right</Password></Login>`,
+    ],
+    [
+      'with a port that is none',
+      `<Login xmlns="${own}"><Session>a</Session><Username>a</Username><Password>right</Password><Port>x</Port></Login>`,
+    ],
+  ])('%s is refused', async (_what, body) => {
+    await using served = await Served.start()
+    const raw = await served.raw()
+    await raw.send(`${own}/login`, body, { session: false })
+    expect((await raw.next()).fault?.has('LoginRefused', own)).toBe(true)
+    expect(served.rejected).toEqual(['login'])
+  })
+
+  it('twice on a connection is refused', async () => {
+    await using served = await Served.start()
+    const raw = await served.raw()
+    await raw.login()
+    expect((await raw.login('right', '', 'another')).fault?.has('LoginRefused')).toBe(true)
+    expect(served.server.sessions.size).toBe(1)
+  })
+
+  it('that the host cannot decide is refused like any other, and the host is told', async () => {
+    await using served = await Served.start({ login: () => Promise.reject(new Error('no database')) })
+    await expect(served.loggedIn()).rejects.toMatchObject({ message: 'the login is refused' })
+    expect(served.faults).toEqual([new Error('no database')])
+  })
+
+  it('that does not come in time ends the connection, and too many wait for none', async () => {
+    await using served = await Served.start({ loginTimeout: 200, maxUnauthenticated: 2 })
+    const [one, other] = [await served.raw(), await served.raw()]
+    await until(() => expect(served.server.stats().connections).toBe(2))
+    const third = await served.raw()
+    await third.peer.ended()
+    expect(served.rejected).toEqual(['too-many-logins'])
+    await Promise.all([one.peer.ended(), other.peer.ended()])
+    await until(() => expect(served.core.stats().timedOut.login).toBe(2))
+    const client = await served.loggedIn()
+    expect(client.connected).toBe(true)
+  })
+
+  it('that is being looked at when the client leaves makes no session', async () => {
+    let decide: (allowed: boolean) => void = () => {}
+    await using served = await Served.start({
+      login: () =>
+        new Promise<boolean>((resolve) => {
+          decide = resolve
+        }),
+    })
+    const raw = await served.raw()
+    await raw.send(
+      `${own}/login`,
+      `<Login xmlns="${own}"><Session>a</Session><Username>a</Username><Password>p</Password></Login>`,
+      { session: false },
+    )
+    await until(() => expect(served.server.stats().messages).toBe(1))
+    raw.peer.reset()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    decide(true)
+    await until(() => expect(served.server.stats()).toMatchObject({ connections: 0, sessions: 0 }))
+  })
+})
