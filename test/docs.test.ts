@@ -38,7 +38,11 @@ for (const file of readdirSync(join(root, 'src'), { recursive: true, encoding: '
   if (!file.endsWith('.ts')) continue
   ts.forEachChild(sourceFile(`src/${file}`), (node) => {
     if (!ts.isInterfaceDeclaration(node)) return
-    interfaces.set(node.name.text, node.members.map(memberOf))
+    // What has no name is an index: it stands for names that are not ours.
+    interfaces.set(
+      node.name.text,
+      node.members.map(memberOf).filter(({ name }) => name !== ''),
+    )
     parents.set(
       node.name.text,
       (node.heritageClauses ?? []).flatMap(({ types }) => types.map((type) => type.expression.getText())),
@@ -270,7 +274,7 @@ function memberOf(member: ts.TypeElement): Member {
 /** The names that the public entries export. */
 function publicTypes(): string[] {
   const names: string[] = []
-  for (const entry of ['src/index.ts', 'src/http/index.ts', 'src/state/index.ts']) {
+  for (const entry of ['src/index.ts', 'src/http/index.ts', 'src/state/index.ts', 'src/soap/index.ts']) {
     ts.forEachChild(sourceFile(entry), (node) => {
       if (!ts.isExportDeclaration(node) || node.exportClause === undefined) return
       if (ts.isNamedExports(node.exportClause)) names.push(...node.exportClause.elements.map(({ name }) => name.text))

@@ -367,6 +367,23 @@ const claims: Record<string, () => Promise<void>> = {
     expect(await example.stop()).toBe(0)
   },
 
+  async 'soap-ticker.js'() {
+    await using server = new Example('soap-ticker.js', 0)
+    await using client = new Example('soap-ticker.js', await server.port(), 'ACME')
+    await client.exited()
+    expect(client.text).toMatch(/^(?:\d{3}(?:\.\d+)?\n){5}$/)
+    // The client was killed; what it had subscribed to ends all the same.
+    await server.printed(/ann is gone, 0 are left/)
+    expect(await server.stop()).toBe(0)
+  },
+
+  async 'soap-orders.js'() {
+    await using example = new Example('soap-orders.js', 0)
+    expect(await example.exited()).toBe(0)
+    const [, ...lines] = example.text.trim().split('\n')
+    expect(lines).toEqual(['placed 1', 'order at least one', 'not entitled', 'placed 2'])
+  },
+
   async 'unit-test.js'() {
     await using example = new Example('unit-test.js')
     expect(await example.exited()).toBe(0)
@@ -403,7 +420,7 @@ describe('examples', () => {
       expect(text.split('\n').length, file).toBeLessThanOrEqual(50)
       for (const [, from] of text.matchAll(/from '([^']+)'/g))
         expect(from, file).toMatch(
-          /^(xps|xps\/(http|http-proxy|state|testing)|node:[\w/]+|hono|express|express-session)$/,
+          /^(xps|xps\/(http|http-proxy|state|soap|testing)|node:[\w/]+|hono|express|express-session)$/,
         )
     }
   })
