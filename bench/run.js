@@ -23,6 +23,8 @@ import { gigabyte } from './relay/gigabyte.js'
 import { idle } from './relay/idle.js'
 import { relay } from './relay/relay.js'
 import { stalled } from './relay/stalled.js'
+import { soapEcho } from './soap/echo.js'
+import { soapSessions } from './soap/sessions.js'
 import { tlsRelay } from './tls/relay.js'
 
 const benchmarks = [
@@ -30,6 +32,7 @@ const benchmarks = [
   ...[bookkeeping, overload, soak, backlogs],
   ...[httpProxy, httpStatic, httpHook, httpMemory, httpParser, websocket],
   ...[tlsRelay, httpSecure],
+  ...[soapEcho, soapSessions],
 ]
 
 const { values: options, positionals: names } = parseArgs({
