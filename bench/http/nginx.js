@@ -13,7 +13,7 @@ export function startNginxProxy(port, upstreamPort, certificate) {
     port,
     `upstream origin {
     server 127.0.0.1:${upstreamPort};
-    keepalive 64;
+    keepalive 256;
     keepalive_requests 1000000000;
   }`,
     `location / {

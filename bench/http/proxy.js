@@ -18,7 +18,7 @@ export const httpProxy = {
   rounds: 21,
   how: `${clients} connections, and as many to the upstream, are kept; each sends a request as a browser does (534 bytes, 12
 fields) when the last answer is whole. Each proxy has an upstream of its own. In each round each proxy takes ${turns} turns of
-${sizes.map((size) => `${size.requests.toLocaleString('en')} requests (${size.title})`).join(' and ')}. Sizes are those of the bodies. nginx: one worker, \`keepalive 64\`, HTTP/1.1 to
+${sizes.map((size) => `${size.requests.toLocaleString('en')} requests (${size.title})`).join(' and ')}. Sizes are those of the bodies. nginx: one worker, \`keepalive 256\`, HTTP/1.1 to
 the upstream, no access log, all else as by default. HAProxy: \`mode http\`, one thread. Libraries for Node.js that do not
 keep connections to the upstream by themselves have an agent that does: ${peerVersions(peers)}. "xps, pipelined" has \`pipeline: 4\` for its
 upstream, which is measured for 130 B only.`,

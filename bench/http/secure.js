@@ -31,7 +31,7 @@ export const httpSecure = {
   how: `130 B from an upstream that speaks HTTP/1.1, and requests as a browser sends them. TLS 1.3, AES-256-GCM, a certificate of
 P-256. HTTPS/1.1: 32 connections that stay, ${turns} turns of 4,000 requests in each round; handshakes are not measured. HTTP/2: h2load, 16
 connections with 10 streams each, 16,000 requests a turn; the 16 handshakes are measured with them. nginx: one worker,
-\`keepalive 64\` to the upstream.`,
+\`keepalive 256\` to the upstream.`,
 
   async run({ rounds, quick, tell }) {
     const missing = h2loadMissing()

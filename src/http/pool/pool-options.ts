@@ -6,7 +6,7 @@ export interface PoolOptions {
   maxConnections?: number
   /** Connections that stay though they have had nothing to do for `idleTimeout`. @default 0 */
   minConnections?: number
-  /** Connections that may wait for their next request; the longest idle ones are closed. @default 128 */
+  /** Connections that may wait for their next request; the longest idle ones are closed. @default 256 */
   maxIdle?: number
   /** How long a connection waits for its next request, in milliseconds. @default 60000 */
   idleTimeout?: number
@@ -69,7 +69,7 @@ export function poolRules(given: PoolOptions): PoolRules {
   return {
     maxConnections: integerOption('maxConnections', given.maxConnections, 1024, { min: 1, max: most }),
     minConnections: integerOption('minConnections', given.minConnections, 0, { min: 0, max: most }),
-    maxIdle: integerOption('maxIdle', given.maxIdle, 128, { min: 0, max: most }),
+    maxIdle: integerOption('maxIdle', given.maxIdle, 256, { min: 0, max: most }),
     idleTimeout: durationOption('idleTimeout', given.idleTimeout, 60_000),
     maxRequestsPerConnection: integerOption('maxRequestsPerConnection', given.maxRequestsPerConnection, 0, {
       min: 0,
