@@ -16,7 +16,7 @@ const kinds = [
   },
   {
     title: 'HTTP/2',
-    measure: (proxy) => cpuPerH2Request(proxy, { expected: answers.small, requests: 16_000, clients: 16, streams: 10 }),
+    measure: (proxy) => cpuPerH2Request(proxy, { expected: answers.small, requests: 32_000, clients: 16, streams: 10 }),
     most: { nginx: 2.4, 'http2-proxy': 0.35 },
   },
 ]
@@ -30,7 +30,7 @@ export const httpSecure = {
   rounds: 15,
   how: `130 B from an upstream that speaks HTTP/1.1, and requests as a browser sends them. TLS 1.3, AES-256-GCM, a certificate of
 P-256. HTTPS/1.1: 32 connections that stay, ${turns} turns of 4,000 requests in each round; handshakes are not measured. HTTP/2: h2load, 16
-connections with 10 streams each, 16,000 requests a turn; the 16 handshakes are measured with them. nginx: one worker,
+connections with 10 streams each, 32,000 requests a turn; the 16 handshakes are measured with them. nginx: one worker,
 \`keepalive 256\` to the upstream.`,
 
   async run({ rounds, quick, tell }) {
