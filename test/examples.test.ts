@@ -7,9 +7,15 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { credentials, Client as GrpcClient, Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
+import { TestAuthority } from './support/certificates.ts'
 import { dial, TestServer } from './support/net.ts'
+import { run } from './support/programs.ts'
+
+const authority = new TestAuthority()
+afterAll(() => authority[Symbol.dispose]())
 
 const folder = new URL('../examples/', import.meta.url)
 const sample = await readFile(new URL('public/sample.txt', folder), 'utf8')
@@ -266,6 +272,57 @@ const claims: Record<string, () => Promise<void>> = {
     await example.printed(/a tunnel: \d+ B in, \d+ B out\n/)
     expect(await example.stop()).toBe(0)
     server.close()
+  },
+
+  async 'https-front.js'() {
+    const app = createServer((request, response) => response.end(`app ${request.headers['x-forwarded-proto']}`))
+    await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve))
+    const { cert, key } = authority.issue('localhost').files
+    const upstream = `127.0.0.1:${(app.address() as AddressInfo).port}`
+    await using example = new Example('https-front.js', 0, upstream, cert, key)
+    const url = `https://localhost:${await example.port()}/`
+    for (const version of ['--http1.1', '--http2']) {
+      const trusting = ['--cacert', authority.ca.files.cert, '--noproxy', '*', '-4']
+      const answer = (await run('curl', ['-sSi', version, ...trusting, url])).toString()
+      expect(answer).toMatch(/^HTTP\/(1\.1|2) 200/)
+      expect(answer).toContain('strict-transport-security: max-age=31536000')
+      expect(answer).toContain('app https')
+    }
+    expect(await example.stop()).toBe(0)
+    app.close()
+    app.closeAllConnections()
+  },
+
+  async 'grpc.js'() {
+    const echo = (bytes: Buffer): Buffer => bytes
+    const path = '/test.Echo/Say'
+    const serialization = {
+      requestSerialize: echo,
+      requestDeserialize: echo,
+      responseSerialize: echo,
+      responseDeserialize: echo,
+    }
+    const server = new GrpcServer()
+    server.addService(
+      { say: { path, requestStream: false, responseStream: false, ...serialization } },
+      { say: (call: { request: Buffer }, done: (error: null, answer: Buffer) => void) => done(null, call.request) },
+    )
+    const port = await new Promise<number>((resolve, reject) => {
+      const insecure = ServerCredentials.createInsecure()
+      server.bindAsync('127.0.0.1:0', insecure, (error, bound) => (error === null ? resolve(bound) : reject(error)))
+    })
+    await using example = new Example('grpc.js', 0, `127.0.0.1:${port}`)
+    const client = new GrpcClient(`127.0.0.1:${await example.port()}`, credentials.createInsecure())
+    const answer = await new Promise((resolve, reject) => {
+      client.makeUnaryRequest(path, echo, echo, Buffer.from('hello'), (error, value) =>
+        error === null ? resolve(String(value)) : reject(error),
+      )
+    })
+    expect(answer).toBe('hello')
+    await example.printed(/\/test\.Echo\/Say 200 after \d+ ms/)
+    client.close()
+    server.forceShutdown()
+    expect(await example.stop()).toBe(0)
   },
 
   async 'rewrite-body.js'() {
