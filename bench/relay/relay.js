@@ -58,7 +58,8 @@ function figures(results) {
   )
 }
 
-function table(results) {
+/** CPU per response of each proxy, by the size of the response. */
+export function table(results) {
   const names = Object.keys(results[0].samples)
   return {
     head: ['CPU per response', ...results.flatMap(({ size }) => [size.title, 'xps / it'])],
@@ -72,7 +73,8 @@ function table(results) {
   }
 }
 
-function bars(results) {
+/** The same for a picture. */
+export function bars(results) {
   return results.map(({ size, samples }) => ({
     title: `${size.title} responses`,
     values: Object.entries(samples).map(([name, values]) => ({ name, value: summary(values).median })),

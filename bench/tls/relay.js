@@ -1,10 +1,10 @@
 // CPU per response of a relay that ends TLS, beside others.
 import { certificate } from '../lib/certificate.js'
 import { inNode, installed } from '../lib/servers.js'
-import { inTurn, ratio, summary } from '../lib/statistics.js'
+import { inTurn, ratio } from '../lib/statistics.js'
 import { openClients } from '../relay/load.js'
 import { nginxMissing, startAll, startNginxStream, stopAll } from '../relay/proxies.js'
-import { cpuPerRequest } from '../relay/relay.js'
+import { bars, cpuPerRequest, table } from '../relay/relay.js'
 
 const clients = 32
 const turns = 3
@@ -67,24 +67,4 @@ function figures(results) {
       most,
     })),
   )
-}
-
-function table(results) {
-  return {
-    head: ['CPU per response', ...results.flatMap(({ size }) => [size.title, 'xps / it'])],
-    rows: Object.keys(results[0].samples).map((name) => [
-      name,
-      ...results.flatMap(({ samples }) => [
-        `${summary(samples[name]).median.toFixed(1)} µs`,
-        name === 'xps' ? '' : ratio(samples.xps, samples[name]).median.toFixed(2),
-      ]),
-    ]),
-  }
-}
-
-function bars(results) {
-  return results.map(({ size, samples }) => ({
-    title: `${size.title} responses`,
-    values: Object.entries(samples).map(([name, values]) => ({ name, value: summary(values).median })),
-  }))
 }
