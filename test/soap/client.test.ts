@@ -11,7 +11,7 @@ import {
 } from '../../src/soap/index.ts'
 import { TestAuthority } from '../support/certificates.ts'
 import { closedPort, TestServer } from '../support/net.ts'
-import { Served, until } from './support.ts'
+import { Served, stands, until } from './support.ts'
 
 const echo: Record<string, ProcessorFunction> = { 'urn:test/echo': ({ body }) => body ?? xml('urn:test', 'Empty') }
 const n = (value: number): ReturnType<typeof xml> => xml('urn:test', 'N', value)
@@ -104,8 +104,7 @@ describe('a client', () => {
     client.on('message', () => told++)
     const iteration = client[Symbol.asyncIterator]()
     for (let count = 0; count < 20; count++) sessions[0]?.send(n(count))
-    await until(() => expect(told).toBe(5))
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await stands(() => told, 4)
     expect(told).toBe(5)
     const got: string[] = []
     for (let count = 0; count < 20; count++) got.push((await iteration.next()).value?.body?.text ?? '')

@@ -3,7 +3,7 @@ import { isXpsError } from '../../src/index.ts'
 import { encodeDime } from '../../src/soap/framing/dime-encoder.ts'
 import { SoapFault, type SoapMessage, SoapReceiver, SoapSender, xml } from '../../src/soap/index.ts'
 import { dial } from '../support/net.ts'
-import { envelopeText, until, wsa10 } from './support.ts'
+import { envelopeText, stands, until, wsa10 } from './support.ts'
 
 const n = (value: number): ReturnType<typeof xml> => xml('urn:test', 'N', value)
 
@@ -115,7 +115,7 @@ describe('a receiver and senders', () => {
       for (; sent < 150; sent++) await sender.send(big)
     })()
     await until(() => expect(peers.length).toBe(1))
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await stands(() => sent, 0)
     expect(sent).toBeLessThan(150)
     peers[0]?.resume()
     await sending

@@ -20,7 +20,7 @@ import {
 import { envelopeNamespaces } from '../../src/soap/names.ts'
 import { readXml } from '../../src/soap/xml/reader.ts'
 
-export { until } from '../support/until.ts'
+export { stands, until } from '../support/until.ts'
 
 export const soap11: string = envelopeNamespaces['1.1']
 export const soap12: string = envelopeNamespaces['1.2']
