@@ -234,6 +234,7 @@ export abstract class Exchange implements HttpSession, ClientStream {
       // In a tunnel nothing can begin but a stall.
       if (transaction.state === 'tunnel') deadlines.mayBegin(this.timeouts.upstreamIdleTimeout)
       else for (const timeout of this.#scope.looks) deadlines.mayBegin(timeout)
+      if (this.upgrade !== undefined) deadlines.mayBegin(this.timeouts.tunnelIdleTimeout)
       deadlines.mayBegin(this.times.client)
       deadlines.mayBegin(longestLook)
       wait = deadlines.wait

@@ -100,7 +100,7 @@ describe('a client that leaves', () => {
         expect({ active, busy: connections - idle, queued }).toEqual({ active: 0, busy: 0, queued: 0 })
       })
     }
-    await until(() => expect(openSockets()).toBe(before))
+    await until(() => expect(openSockets()).toBeLessThanOrEqual(before))
   })
 })
 
@@ -221,7 +221,7 @@ describe('close', () => {
       await using front = await Front.start({ target: upstream.url })
       await front.ask()
     }
-    await until(() => expect(openSockets()).toBe(sockets))
+    await until(() => expect(openSockets()).toBeLessThanOrEqual(sockets))
     // The test runner has timers of its own, which come and go.
     for (let turn = 0; turn < 100_000 && timers() > before; turn++)
       await new Promise((resolve) => setImmediate(resolve))

@@ -58,6 +58,7 @@ export class TlsAcceptor {
       handshakeTimeout: Math.max(this.rules.handshakeTimeout, 120_000),
     })
     this.#server.on('secureConnection', (socket) => {
+      socket.allowHalfOpen = true
       const waiting = this.#take(socket)
       if (waiting === undefined) socket.destroy()
       else waiting.secured(socket)
@@ -81,6 +82,8 @@ export class TlsAcceptor {
 
   /** Starts the handshake on a socket that has been accepted. */
   accept(socket: Socket, handshaking: Handshaking): void {
+    // Whoever ends in the middle of a handshake cannot finish it: it fails then, and not at its deadline.
+    socket.allowHalfOpen = false
     const name = nameOf(socket)
     if (name === undefined) {
       this.#nameless.run(handshaking, () => this.#server.emit('connection', socket))
