@@ -25,6 +25,7 @@ import { relay } from './relay/relay.js'
 import { stalled } from './relay/stalled.js'
 import { soapEcho } from './soap/echo.js'
 import { soapSessions } from './soap/sessions.js'
+import { stateRates } from './state/rates.js'
 import { tlsRelay } from './tls/relay.js'
 
 const benchmarks = [
@@ -33,6 +34,7 @@ const benchmarks = [
   ...[httpProxy, httpStatic, httpHook, httpMemory, httpParser, websocket],
   ...[tlsRelay, httpSecure],
   ...[soapEcho, soapSessions],
+  ...[stateRates],
 ]
 
 const { values: options, positionals: names } = parseArgs({

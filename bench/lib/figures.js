@@ -1,10 +1,10 @@
 // A figure beside its target, and tables that read well in a terminal and in Markdown alike.
 
-/** @typedef {{ figure: string, median?: number, low?: number, high?: number, unit: string, most: number, missing?: string }} Figure */
+/** The target is the most that it may be, or the least. @typedef {{ figure: string, median?: number, low?: number, high?: number, unit: string, most?: number, least?: number, missing?: string }} Figure */
 
 /** Whether it was measured and its target not reached. */
-export function missed({ median, most }) {
-  return median !== undefined && median > most
+export function missed({ median, most = Number.POSITIVE_INFINITY, least = Number.NEGATIVE_INFINITY }) {
+  return median !== undefined && !(median <= most && median >= least)
 }
 
 /** What was measured, what was aimed at, and whether it was reached. */
@@ -12,13 +12,18 @@ export function figuresTable(figures) {
   return {
     head: ['Figure', 'measured', 'half of the rounds', 'target', 'reached'],
     rows: figures.map((figure) => {
-      const { low, high, unit, most } = figure
-      const target = `≤ ${most < 10 ? most.toFixed(2) : most}${unit}`
+      const { low, high, unit } = figure
+      const target = targetOf(figure)
       if (figure.missing !== undefined) return [figure.figure, figure.missing, '', target, '']
       const spread = low === undefined ? '' : `${round(low, unit)} to ${round(high, unit)}`
       return [figure.figure, `${round(figure.median, unit)}${unit}`, spread, target, missed(figure) ? '**no**' : 'yes']
     }),
   }
+}
+
+function targetOf({ most, least, unit }) {
+  const bound = most ?? least
+  return `${most === undefined ? '≥' : '≤'} ${bound < 10 ? bound.toFixed(2) : bound}${unit}`
 }
 
 /** A table in Markdown; the first column is text, the others stand right. */
