@@ -25,6 +25,8 @@ import { relay } from './relay/relay.js'
 import { stalled } from './relay/stalled.js'
 import { soapEcho } from './soap/echo.js'
 import { soapSessions } from './soap/sessions.js'
+import { stateHandover } from './state/handover.js'
+import { races } from './state/races.js'
 import { stateRates } from './state/rates.js'
 import { tlsRelay } from './tls/relay.js'
 
@@ -34,7 +36,7 @@ const benchmarks = [
   ...[httpProxy, httpStatic, httpHook, httpMemory, httpParser, websocket],
   ...[tlsRelay, httpSecure],
   ...[soapEcho, soapSessions],
-  ...[stateRates],
+  ...[races, stateRates, stateHandover],
 ]
 
 const { values: options, positionals: names } = parseArgs({
