@@ -4,6 +4,8 @@ import { PipeSource } from '../pipe/source.ts'
 /** Bytes of a piece that is copied behind what waits, so that both leave in one write. */
 const smallPiece = 8 * 1024
 const scratchSize = 64 * 1024
+/** Characters of a text that is written one by one: up to so many, that costs less than a call into Node does. */
+const shortText = 24
 
 /** What heads and small pieces are put together in. All outputs share it, because they write one after the other. */
 let scratch: Buffer = Buffer.allocUnsafeSlow(scratchSize)
@@ -53,7 +55,11 @@ export class Output extends PipeSource {
       return
     }
     this.#makeRoom(text.length)
-    this.#waiting += scratch.write(text, this.#waiting, 'latin1')
+    if (text.length > shortText) {
+      this.#waiting += scratch.write(text, this.#waiting, 'latin1')
+      return
+    }
+    for (let index = 0; index < text.length; index++) scratch[this.#waiting++] = text.charCodeAt(index)
   }
 
   /** Adds a small piece, copied. */
