@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { FileStore, MemoryStore, StateClient, stateServer } from '../../src/state/index.ts'
 import { inMemory, sessionContract, type TestPeer } from '../../src/testing/index.ts'
 import { TestAuthority } from '../support/certificates.ts'
+import { fuzzing } from '../support/fuzzing.ts'
 import { until } from '../support/until.ts'
 import { Client, serve, silent } from './support.ts'
 
@@ -464,7 +465,8 @@ describe('the state server', () => {
     await expect(plain.read(id)).rejects.toMatchObject({ code: /XPS_(RESET|BAD_RESPONSE)/ })
   })
 
-  it('answers every line with one, whatever is in it, and stays in step', async () => {
+  const random = fuzzing(150)
+  it(`answers every line with one, whatever is in it (seed ${random.seed})`, { timeout: random.timeout }, async () => {
     const word = fc.oneof(
       fc.constantFrom(
         ...['new', 'open', 'close', 'commit', 'get', 'put', 'exists', 'remove', 'keys', 'get_all', 'put_all'],
@@ -494,7 +496,7 @@ describe('the state server', () => {
         expect(server.sessions.stats().locks).toMatchObject({ held: 0, waiting: 0 })
         await server.sessions.close()
       }),
-      { numRuns: 150 },
+      random.parameters as fc.Parameters<[string[]]>,
     )
   })
 

@@ -1,11 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { fuzzing } from '../../support/fuzzing.ts'
 import { readWithLlhttp } from '../../support/llhttp.ts'
 import { malformedRequests } from '../corpus/requests.ts'
 import { malformedResponses } from '../corpus/responses.ts'
 import { unusualRequests, unusualResponses } from '../corpus/unusual.ts'
 import { expectSameRequests, expectSameResponses } from './agreement.ts'
-import { fuzzing, mutatedRequests, mutatedResponses } from './mutations.ts'
+import { mutatedRequests, mutatedResponses } from './mutations.ts'
 import { cutAt, readRequests, readResponses, visible, whole } from './support.ts'
 
 function compareRequests(bytes: Buffer, pieces: Buffer[]): number {

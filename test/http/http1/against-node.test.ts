@@ -2,10 +2,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { fuzzing } from '../../support/fuzzing.ts'
 import { malformedRequests, truncatedRequests } from '../corpus/requests.ts'
 import { unusualRequests } from '../corpus/unusual.ts'
 import { expectSameRequests, type OtherMessage } from './agreement.ts'
-import { fuzzing, mutatedRequests } from './mutations.ts'
+import { mutatedRequests } from './mutations.ts'
 import { readRequests, visible, whole } from './support.ts'
 
 /** What came on one connection, as Node's server saw it. */

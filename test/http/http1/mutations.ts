@@ -158,19 +158,3 @@ export const mutatedResponses: fc.Arbitrary<Buffer> = fc.oneof(
   { weight: 3, arbitrary: mutated(goodResponses) },
   { weight: 1, arbitrary: mutated(textsOf(malformedResponses)) },
 )
-
-/** How long to go on: so many runs, or as many seconds as `XPS_FUZZ_SECONDS` says. */
-export function fuzzing(runs: number): { parameters: fc.Parameters<unknown>; timeout: number; seed: number } {
-  const seconds = Number(process.env['XPS_FUZZ_SECONDS'] ?? 0)
-  const seed = Number(process.env['SEED'] ?? Date.now() & 0xffffff)
-  const parameters: fc.Parameters<unknown> =
-    seconds > 0
-      ? {
-          seed,
-          numRuns: Number.MAX_SAFE_INTEGER,
-          interruptAfterTimeLimit: seconds * 1_000,
-          markInterruptAsFailure: false,
-        }
-      : { seed, numRuns: runs }
-  return { parameters, timeout: 20_000 + seconds * 2_000, seed }
-}

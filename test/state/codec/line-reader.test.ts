@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LineReader } from '../../../src/state/codec/line-reader.ts'
+import { fuzzing } from '../../support/fuzzing.ts'
 
 /** Reads chunks as a session does, each in memory that is used again afterwards. */
 function linesOf(chunks: readonly Buffer[], limit = 1_000): { lines: string[]; reader: LineReader } {
@@ -67,7 +68,8 @@ describe('LineReader', () => {
     expect(performance.now() - start).toBeLessThan(2_000)
   })
 
-  it('gives what was sent, split in any way', () => {
+  const random = fuzzing(300)
+  it(`gives what was sent, split in any way (seed ${random.seed})`, { timeout: random.timeout }, () => {
     const line = fc.string({ unit: fc.constantFrom('a', ' ', '%', '\u00ff', '\0', '\r') }).map((text) => `${text}\n`)
     fc.assert(
       fc.property(fc.array(line), fc.array(fc.nat(40)), (texts, cuts) => {
@@ -82,7 +84,7 @@ describe('LineReader', () => {
         expect(lines).toEqual(texts.map((text) => text.replace(/^[ \t\r\n\0\v]+|[ \t\r\n\0\v]+$/g, '')))
         expect(reader.left).toBe(0)
       }),
-      { numRuns: 300 },
+      random.parameters as fc.Parameters<[string[], number[]]>,
     )
   })
 })
