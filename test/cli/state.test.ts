@@ -59,6 +59,7 @@ describe('xps state', () => {
     expect(right.stderr).toMatch(/not allowed/)
   })
 
+  // F.1.37
   it('loses nothing that was acknowledged when it is killed', async () => {
     const kept = new Map<string, number>()
     for (let round = 0; round < 3; round++) {

@@ -34,6 +34,7 @@ describe('StateClient', () => {
     expect(await state.read('not an id')).toBeUndefined()
   })
 
+  // F.1.9, F.1.11
   it('carries any text: empty ones, lines, blanks at the ends, and bars in keys', async () => {
     await using served = await serve()
     await using state = clientOf(served)
@@ -83,6 +84,7 @@ describe('StateClient', () => {
     expect(served.core.stats().accepted).toBe(1)
   })
 
+  // F.1.29
   it('lets fifty that each add one end at fifty, and takes a connection for those only who are at it', async () => {
     await using served = await serve()
     await using state = clientOf(served, { maxConnections: 8 })

@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { isId, newId } from '../../src/state/ids.ts'
 
 describe('ids', () => {
+  // F.1.48
   it('are 32 hexadecimal digits, all different, each digit as frequent as any other', () => {
-    const ids = Array.from({ length: 20_000 }, newId)
+    const ids = Array.from({ length: 100_000 }, newId)
     for (const id of ids.slice(0, 500)) expect(id).toMatch(/^[0-9a-f]{32}$/)
     expect(new Set(ids).size).toBe(ids.length)
     expect(new Set(ids.map((id) => id.slice(0, 12))).size).toBe(ids.length)

@@ -153,6 +153,7 @@ describe('LockTable', () => {
 })
 
 describe('locks of the server', () => {
+  // F.1.26
   it('are given in the order of asking, as soon as they are free', async () => {
     await using served = await serve()
     const holder = await served.client()
@@ -174,6 +175,7 @@ describe('locks of the server', () => {
     }
   })
 
+  // F.1.25
   it('are not waited for longer than the limit, and who waited can go on', async () => {
     await using served = await serve({ lockTimeout: 150 })
     const [a, b] = [await served.client(), await served.client()]
@@ -187,6 +189,7 @@ describe('locks of the server', () => {
     expect(await a.ask(`acquire ${session} 0`)).toBe('err Session is locked.')
   })
 
+  // F.1.42
   it('go from a silent holder to who waits, and the holder cannot write any more', async () => {
     await using served = await serve({ lockLease: 120 })
     const [a, b] = [await served.client(), await served.client()]
@@ -230,6 +233,7 @@ describe('locks of the server', () => {
     expect(await d.line()).toBe('ok')
   })
 
+  // F.1.29, F.1.30
   it('let fifty clients that each add one end at fifty', async () => {
     await using served = await serve()
     const maker = await served.client()

@@ -25,6 +25,7 @@ describe('StateSession', () => {
 })
 
 describe('the state server', () => {
+  // F.1.2, F.1.3, F.1.13
   it('answers what the talk printed', async () => {
     await using served = await serve()
     const { peer } = await served.client()
@@ -36,6 +37,7 @@ describe('the state server', () => {
     expect(peer.unread).toHaveLength(0)
   })
 
+  // F.1.14
   it('answers the same with LF only, and byte by byte', async () => {
     await using served = await serve()
     const { peer } = await served.client()
@@ -45,11 +47,13 @@ describe('the state server', () => {
     )
   })
 
+  // F.1.1
   it('says nothing before it is asked', async () => {
     await using served = await serve()
     expect(await silent(await served.client(), 50)).toBe(true)
   })
 
+  // F.1.4, F.1.5, F.1.7
   it('answers commands that need a session, where none is open, as the reference does', async () => {
     await using served = await serve()
     const client = await served.client()
@@ -72,6 +76,7 @@ describe('the state server', () => {
     ])
   })
 
+  // F.1.6
   it('does not know other commands, and goes on', async () => {
     await using served = await serve()
     const client = await served.client()
@@ -79,6 +84,7 @@ describe('the state server', () => {
     expect(await client.ask('NEW')).toMatch(/^ok /)
   })
 
+  // F.1.8, F.1.9, F.1.10, F.1.12
   it('keeps values as they are: blanks, UTF-8, and what others would escape', async () => {
     await using served = await serve()
     const client = await served.client()
@@ -93,6 +99,7 @@ describe('the state server', () => {
     ]) // biome-ignore format: pairs
   })
 
+  // F.1.45, F.1.46
   it('speaks PHP in both directions, and takes nothing but data', async () => {
     await using served = await serve()
     const client = await served.client()
@@ -136,6 +143,7 @@ describe('the state server', () => {
     expect(await peer.text()).toMatch(/^ok [0-9a-f]{32}\r\nok\r\nok 1\r\n$/)
   })
 
+  // F.1.23
   it('answers in order what comes while a command waits', async () => {
     await using served = await serve()
     const [holder, client] = [await served.client(), await served.client()]
@@ -148,6 +156,7 @@ describe('the state server', () => {
     expect([await client.line(), await client.line(), await client.line()]).toEqual(['ok', 'ok 2', 'ok'])
   })
 
+  // F.1.16
   it('forgets what was not closed when its client goes, and lets the next one in', async () => {
     await using served = await serve()
     const [one, other] = [await served.client(), await served.client()]
@@ -162,6 +171,7 @@ describe('the state server', () => {
     expect(await other.askAll(`open ${id}`, 'get n')).toEqual(['ok', 'ok 1'])
   })
 
+  // F.1.17
   it('commits: the lock is given up, and what was committed can still be read', async () => {
     await using served = await serve()
     const [a, b] = [await served.client(), await served.client()]
@@ -176,6 +186,7 @@ describe('the state server', () => {
     expect(await a.askAll('get v', 'close', 'close')).toEqual(['ok 1', 'ok', 'err No session opened.'])
   })
 
+  // F.1.28
   it('lets readers in without waiting, to what was last committed', async () => {
     await using served = await serve()
     const [a, b] = [await served.client(), await served.client()]
@@ -191,6 +202,7 @@ describe('the state server', () => {
     expect(await b.askAll(`open ${id} r`, 'get n')).toEqual(['ok', 'ok 2'])
   })
 
+  // F.1.20, F.1.21
   it('adopts no id that it did not make, unless it is told to', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'xps-state-'))
     try {
@@ -211,6 +223,7 @@ describe('the state server', () => {
     }
   })
 
+  // F.1.35
   it('loses nothing silently when another session is opened', async () => {
     await using served = await serve()
     const client = await served.client()
@@ -248,6 +261,7 @@ describe('the state server', () => {
     expect(await b.ask(`open ${id} r`)).toBe('err Could not open session.')
   })
 
+  // F.1.32
   it('gives a session another id, with its data, also what is not saved yet', async () => {
     await using served = await serve()
     const [a, b] = [await served.client(), await served.client()]
@@ -283,6 +297,7 @@ describe('the state server', () => {
     await until(async () => expect(await b.ask(`open ${id} r`)).toBe('err Could not open session.'))
   })
 
+  // F.1.41
   it('bounds keys, values, sessions and lines, and says which it was', async () => {
     await using served = await serve({
       maxKeyLength: 10, maxValueLength: 100, maxSessionSize: 200, maxKeys: 4, maxLineLength: 300,
@@ -386,6 +401,7 @@ describe('the state server', () => {
     expect(faults).toEqual([expect.stringContaining('a secret of the host')])
   })
 
+  // F.1.43
   it('asks for a secret first, and hears those no longer who guess', async () => {
     await using served = await serve({ auth: ['open sesame', 'other'] })
     const client = await served.client()
@@ -435,6 +451,7 @@ describe('the state server', () => {
     expect(await nobody.askAll('list', 'watch')).toEqual(Array(2).fill('err Not allowed.'))
   })
 
+  // F.1.49
   it('serves the clients of the reference: as its save handler speaks, with an empty key', async () => {
     await using served = await serve()
     const maker = await served.client()
@@ -449,6 +466,7 @@ describe('the state server', () => {
     )
   })
 
+  // F.1.43
   it('encrypts, if its listener does', async () => {
     using authority = new TestAuthority()
     await using served = await serve({ auth: 'secret' }, { tls: authority.issue('127.0.0.1').pem })

@@ -80,6 +80,7 @@ describe('SharedSessions', () => {
     await expect(all.sessions.patch(id, {})).rejects.toMatchObject({ code: 'XPS_NOT_FOUND' })
   })
 
+  // F.1.38
   it('expire when they are not used for their lifetime, and tell it once', async () => {
     await using all = sessionsOf({ idleLifetime: 1_000 })
     const id = await all.make({ n: '1' })
@@ -126,6 +127,7 @@ describe('SharedSessions', () => {
     expect(all.told.toSorted()).toEqual([short, long, endless].toSorted())
   })
 
+  // F.1.39
   it('are swept from time to time: all that have expired, and none that is locked', async () => {
     const store = new MemoryStore()
     await using all = sessionsOf({ idleLifetime: 1_000, sweepInterval: 10_000 }, store)

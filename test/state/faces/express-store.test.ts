@@ -13,6 +13,7 @@ for (const [where, connect] of [
   ['over a container', () => overContainer()],
 ] as const) {
   describe(`ExpressStore ${where}, locking`, () => {
+    // F.1.51
     it('lets fifty parallel requests that each add one end at fifty', async () => {
       await using state = await connect()
       await using web = await shop(new ExpressStore(state.source))
@@ -23,6 +24,7 @@ for (const [where, connect] of [
       expect(state.locks()).toMatchObject({ held: 0, waiting: 0 })
     })
 
+    // F.1.51
     it('keeps what fifty parallel requests each put under a key of their own', async () => {
       await using state = await connect()
       await using web = await shop(new ExpressStore(state.source))
@@ -31,6 +33,7 @@ for (const [where, connect] of [
       expect(Object.keys(JSON.parse((await web.get('/see', cookie)).text))).toHaveLength(52)
     })
 
+    // F.1.51
     it('lets a logout wait for a slow request, and it stays a logout', async () => {
       await using state = await connect()
       await using web = await shop(new ExpressStore(state.source))
