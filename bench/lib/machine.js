@@ -22,7 +22,9 @@ export function versions() {
   const found = [`Node.js ${process.versions.node}`]
   const nginx = versionOf('nginx')
   const haproxy = versionOf('haproxy')
+  const redis = versionOf('redis-server')
   if (nginx !== undefined) found.push(`nginx ${nginx}`)
   if (haproxy !== undefined) found.push(`HAProxy ${haproxy}`)
+  if (redis !== undefined) found.push(`Redis ${redis}`)
   return found.join(', ')
 }

@@ -53,7 +53,8 @@ npm run bench -- relay      # one of them, and this page is written anew
 npm run bench -- all --strict
 \`\`\`
 
-It needs Linux. nginx and HAProxy take part if they are installed: \`apt-get install nginx libnginx-mod-stream haproxy\`.
+It needs Linux. nginx, HAProxy and Redis take part if they are installed:
+\`apt-get install nginx libnginx-mod-stream haproxy redis-server\`.
 `
 }
 

@@ -27,8 +27,9 @@ export const stateRates = {
   how: `Values of 1 KB, ${connections} connections, everything in memory; Redis with \`--save '' --appendonly no\`. The clients are the
 same for both, and write the same commands: one, or ${depth} in one write, and the next when all have been answered; every byte of the
 answers is compared. Each connection puts to, and gets from, a session that it has open; of Redis they are \`SET\` and \`GET\`.
-A round is, for each, three turns of ${kinds[0].total.toLocaleString('en')} commands, or ${kinds[2].total.toLocaleString('en')} that are sent ahead. The rate of puts is
-that of the whole machine, on which the clients take a core.`,
+A round is, for each, three turns of ${kinds[0].total.toLocaleString('en')} commands, or ${kinds[2].total.toLocaleString('en')} that are sent ahead. By the clock:
+clients and server together, on this machine; the server in PHP, which the protocol comes from, was measured with 37,000 puts
+a second over 8 connections, none of them sent ahead.`,
 
   async run({ rounds, quick, tell }) {
     const subjects = []
@@ -74,7 +75,7 @@ function figures(results) {
       least: 0.6,
     })),
     {
-      figure: `State server, put/s over ${connections} connections`,
+      figure: `State server, puts over ${connections} connections, ${depth} sent ahead`,
       ...summary(ahead.rates.xps),
       unit: '/s',
       least: 3 * reference,
