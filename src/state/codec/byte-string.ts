@@ -15,3 +15,15 @@ export function toBytes(text: string): ByteString {
 export function toText(bytes: ByteString): string {
   return Buffer.byteLength(bytes) === bytes.length ? bytes : Buffer.from(bytes, 'latin1').toString()
 }
+
+/** V8 copies what is cut from a text and shorter than this; of what is longer it keeps the whole text. */
+const copiedBelow = 13
+
+/**
+ * A piece that was cut from a text, as a text of its own if most of that is something else. Otherwise what is kept of a
+ * long line would hold all of the line in memory.
+ */
+export function cutLoose(piece: ByteString, from: ByteString): ByteString {
+  if (piece.length < copiedBelow || piece.length * 2 > from.length) return piece
+  return Buffer.from(piece, 'latin1').toString('latin1')
+}

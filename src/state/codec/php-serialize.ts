@@ -1,4 +1,4 @@
-import type { ByteString } from './byte-string.ts'
+import { type ByteString, cutLoose } from './byte-string.ts'
 
 /** A value that is no string in PHP: a number, a boolean, null or an array, kept as PHP's `serialize` writes it. */
 export class PhpValue {
@@ -164,7 +164,7 @@ class PhpReader {
     const text = this.#bytes.slice(start, end)
     if (!form.test(text)) return undefined
     this.#at = end + 1
-    return text
+    return cutLoose(text, this.#bytes)
   }
 
   /** `s:3:"abc";` */
@@ -176,7 +176,7 @@ class PhpReader {
     const end = this.#ends(start + length) ? start + length : this.#afterCharacters(start, length)
     if (end === undefined) return undefined
     this.#at = end + 2
-    return this.#bytes.slice(start, end)
+    return cutLoose(this.#bytes.slice(start, end), this.#bytes)
   }
 
   #ends(at: number): boolean {

@@ -1,4 +1,4 @@
-import type { ByteString } from './byte-string.ts'
+import { type ByteString, cutLoose } from './byte-string.ts'
 
 // The commands that we have added carry any bytes: a word has `%XX` in place of each byte that is a blank, a control
 // character or a `%`, and is a lone `%` if it is empty. So a line stays a line, also for a server that does not know it.
@@ -35,7 +35,7 @@ export function decodeWords(text: ByteString): ByteString[] | undefined {
   for (const word of text.split(' ')) {
     const bytes = decodeWord(word)
     if (bytes === undefined) return undefined
-    words.push(bytes)
+    words.push(cutLoose(bytes, text))
   }
   return words
 }
