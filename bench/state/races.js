@@ -1,6 +1,5 @@
 // What is left of parallel requests on one session, beside the stores of express-session and @fastify/session.
 import { existsSync } from 'node:fs'
-import { ExpressStore, MemoryStore, SharedSessions, StateClient } from 'xps/state'
 import { freePort, stop, temporaryFolder } from '../lib/processes.js'
 import { inNode } from '../lib/servers.js'
 import { redisMissing, startRedis } from './redis.js'
@@ -37,6 +36,8 @@ Peers: \`npm ci --prefix bench/state/peers\`.`,
 
 /** Makes one after the other, so that none is there while another is looked at. */
 async function* stacks(tell) {
+  // Not before it has been built.
+  const { ExpressStore, MemoryStore, SharedSessions, StateClient } = await import('xps/state')
   const { expressShop, fastifyShop, fileStore, memoryStore, redisStore } = await import('./peers/shops.js')
   yield { name: 'express-session, MemoryStore', shop: expressShop(memoryStore()) }
   const missing = redisMissing()
@@ -54,14 +55,14 @@ async function* stacks(tell) {
   yield { name: '@fastify/session, memory', shop: fastifyShop() }
   for (const mode of ['locking', 'merging']) {
     const shopOf = (source) => expressShop(new ExpressStore(source, { mode }))
-    const { client, close } = await overServer()
+    const { client, close } = await overServer(StateClient)
     yield { name: `xps, ${mode}, over a server`, ours: true, shop: shopOf(client), close }
     const sessions = await new SharedSessions(new MemoryStore()).open()
     yield { name: `xps, ${mode}, over a container`, ours: true, shop: shopOf(sessions), close: () => sessions.close() }
   }
 }
 
-async function overServer() {
+async function overServer(StateClient) {
   const port = await freePort()
   const server = await inNode(new URL('server.js', import.meta.url))(port)
   const client = new StateClient(`127.0.0.1:${port}`)
