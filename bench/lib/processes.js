@@ -93,6 +93,11 @@ export function cpuTime(pid) {
   return nanoseconds / 1_000
 }
 
+/** How long the main thread of a process was ready to run and had to wait for a processor, in microseconds. */
+export function waitedForProcessor(pid) {
+  return Number(read(`/proc/${pid}/schedstat`).split(' ')[1] || 0) / 1_000
+}
+
 /** Resident memory of a process, in bytes. */
 export function residentMemory(pid) {
   return statusBytes(pid, 'VmRSS')
