@@ -45,16 +45,46 @@ export function writeXml(element: XmlElement): string {
   return write(element, undefined, '', [['xml', xmlNamespace]])
 }
 
-/** Prefixes that were there where an element was read; only if it stands somewhere else now. */
+/**
+ * Prefixes that were there where an element was read and that its values may use; only if it stands somewhere else now.
+ * No others: a message of many declarations and many small elements would become as long as the product of both.
+ */
 function inheritedBy(element: XmlElement, within: XmlElement | undefined): Record<string, string> | undefined {
-  if (element.parent === undefined || element.parent === within) return undefined
-  const inherited: Record<string, string> = {}
-  for (let above: XmlElement | undefined = element.parent; above !== undefined; above = above.parent) {
-    for (const [prefix, namespace] of Object.entries(above.declarations ?? {})) {
-      if (prefix !== '') inherited[prefix] ??= namespace
-    }
+  const { parent } = element
+  if (parent === undefined || parent === within) return undefined
+  const used = new Set<string>()
+  usedBy(element, used)
+  let inherited: Record<string, string> | undefined
+  for (const prefix of used) {
+    const namespace = parent.resolve(prefix)
+    if (namespace === undefined) continue
+    inherited ??= {}
+    inherited[prefix] = namespace
   }
   return inherited
+}
+
+/** Adds what stands before colons in the values of an element and of those within it. */
+function usedBy({ attributes, children }: XmlElement, used: Set<string>): void {
+  for (const { value } of attributes) addPrefixes(value, used)
+  for (const child of children) {
+    if (typeof child === 'string') addPrefixes(child, used)
+    else usedBy(child, used)
+  }
+}
+
+function addPrefixes(text: string, used: Set<string>): void {
+  for (let colon = text.indexOf(':'); colon >= 0; colon = text.indexOf(':', colon + 1)) {
+    let start = colon
+    while (start > 0 && isInName(text.charCodeAt(start - 1))) start--
+    if (start < colon) used.add(text.slice(start, colon))
+  }
+}
+
+/** Whether a character may stand in a name; a few that may not do no harm here. */
+function isInName(code: number): boolean {
+  if (code >= 0x61) return code <= 0x7a || code >= 0x80
+  return code >= 0x41 ? code <= 0x5a || code === 0x5f : (code >= 0x30 && code <= 0x39) || code === 0x2d || code === 0x2e
 }
 
 function write(element: XmlElement, within: XmlElement | undefined, defaultNamespace: string, scope: Scope): string {

@@ -82,6 +82,15 @@ describe('XML, built', () => {
     const moved = readXml(xml('', 'w', root.child('v') as XmlElement).toString()).child('v')
     expect(moved?.attribute('type', 'urn:xsi')).toBe('t:Thing')
     expect(moved?.resolve('t')).toBe('urn:t')
+    const path = readXml('<r xmlns:p="urn:p" xmlns:q="urn:q"><v><in>/p:a[@q:b]</in></v></r>').child('v')
+    expect(String(path)).toBe('<v xmlns:p="urn:p" xmlns:q="urn:q"><in>/p:a[@q:b]</in></v>')
+  })
+
+  it('takes no prefixes along that its values do not use, so that what is small stays so', () => {
+    const declared = Array.from({ length: 500 }, (_, index) => `xmlns:p${index}="urn:${'x'.repeat(1_000)}${index}"`)
+    const root = readXml(`<r ${declared.join(' ')}>${'<v>http://a:80/</v>'.repeat(1_000)}</r>`)
+    const moved = xml('', 'w', root.elements)
+    expect(moved.toString().length).toBe('<w></w>'.length + 1_000 * '<v>http://a:80/</v>'.length)
   })
 })
 
