@@ -51,7 +51,9 @@ export abstract class AcceptedPeer extends ClientSession<ClientSessionEvents> im
   }
 
   refused(refused: Refused): boolean {
-    this.rejected(refused.rejection.reason, refused.rejection.message)
+    const { reason, message, cause } = refused.rejection
+    this.rejected(reason, message)
+    if (cause !== undefined) this.fault(cause)
     const envelope = writeRefusal(refused)
     return envelope === undefined || this.wire.send(refused.version, envelope)
   }
@@ -67,8 +69,12 @@ export abstract class AcceptedPeer extends ClientSession<ClientSessionEvents> im
   wireEnded(error: XpsError | undefined): void {
     this.#inputEnded = true
     if (error !== undefined) this.#ending ??= error
-    if (this.#busy === 0 || error !== undefined) this.#leave()
+    if (this.#busy === 0 || error !== undefined) this.leave()
+    else this.endedEarly()
   }
+
+  /** The peer sends nothing more, and waits for answers. */
+  protected endedEarly(): void {}
 
   wireReady(): void {
     this.wire.resume()
@@ -90,7 +96,7 @@ export abstract class AcceptedPeer extends ClientSession<ClientSessionEvents> im
 
   protected workEnded(): void {
     this.#busy--
-    if (this.#busy === 0 && this.#inputEnded) this.#leave()
+    if (this.#busy === 0 && this.#inputEnded) this.leave()
     else if (this.phase === 'draining' && this.idle) this.finish()
   }
 
@@ -124,10 +130,11 @@ export abstract class AcceptedPeer extends ClientSession<ClientSessionEvents> im
   protected endWith(error: XpsError | undefined): void {
     this.#ending ??= error
     this.wire.input.close()
-    this.#leave()
+    this.leave()
   }
 
-  #leave(): void {
+  /** Sends what waits, and no more. */
+  protected leave(): void {
     this.wire.end()
   }
 

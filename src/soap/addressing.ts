@@ -76,6 +76,8 @@ export interface Addressing {
 
 /** The longest address, action or id, in characters. */
 const longest = 2_048
+/** What all parameters of a reference may measure as XML, in characters: each answer repeats them. */
+const longestParameters = 16 * 1024
 
 const once = ['To', 'From', 'ReplyTo', 'FaultTo', 'Action', 'MessageID']
 
@@ -177,6 +179,16 @@ function readReference(header: XmlElement, names: AddressingNames): EndpointRefe
   const parameters = ['ReferenceProperties', 'ReferenceParameters'].flatMap(
     (name) => header.child(name, names.namespace)?.elements ?? [],
   )
+  let length = 0
+  for (const parameter of parameters) {
+    if (parameter.namespace === '') {
+      throw new BadHeader(header.name, 'InvalidHeader', 'a reference parameter of no namespace')
+    }
+    length += parameter.toString().length
+    if (length > longestParameters) {
+      throw new BadHeader(header.name, 'InvalidHeader', 'reference parameters that are too long')
+    }
+  }
   return { address, parameters }
 }
 

@@ -8,6 +8,7 @@ import { SoapFault } from './fault.ts'
 import type { SoapLimits } from './limits.ts'
 import { SoapLink } from './link.ts'
 import { type CallBackWish, isAnswered, sessionActions, writeChallenge } from './login/login-messages.ts'
+import { networkOf } from './login/network-of.ts'
 import type { SoapMessage } from './message.ts'
 import { ownSubcode, type Voice, writeMessage } from './outgoing.ts'
 import { Rejection } from './rejection.ts'
@@ -25,7 +26,7 @@ export interface CallBackOptions {
   maxDialling?: number
 }
 
-/** How many addresses it is remembered of when they were dialled. */
+/** Of how many networks it is remembered when they were dialled. */
 const mostKnown = 10_000
 
 /** Dials clients that have logged in, and makes sure that those who answer are the clients. */
@@ -68,7 +69,6 @@ export class CallBacks {
   }): Promise<SoapLink> {
     const { address, wish, sessionId, voice } = call
     const host = this.#check(address, wish.port, call.ownPorts)
-    this.#dialling++
     const nonce = randomBytes(32).toString('base64')
     let proven: (() => void) | undefined
     let wrong = false
@@ -94,6 +94,7 @@ export class CallBacks {
       )
     })
     const failed = link.closed
+    this.#dialling++
     try {
       await Promise.race([new Promise<void>((resolve) => link.once('open', resolve)), failed])
       if (link.phase === 'open') {
@@ -124,10 +125,11 @@ export class CallBacks {
     if (ownPorts.has(port) && isOwn(address)) throw refused('the port is not allowed')
     if (this.#dialling >= this.#maxDialling) throw refused('too many are being called back')
     const now = this.#clock.now()
-    const dials = this.#dials.get(address)
+    const network = networkOf(address)
+    const dials = this.#dials.get(network)
     if (dials === undefined || now - dials.since >= 60_000) {
-      this.#dials.delete(address)
-      this.#dials.set(address, { since: now, count: 1 })
+      this.#dials.delete(network)
+      this.#dials.set(network, { since: now, count: 1 })
       if (this.#dials.size > mostKnown) this.#dials.delete(this.#dials.keys().next().value as string)
     } else if (++dials.count > this.#maxPerMinute) throw refused('it was called back too often')
     return address

@@ -130,9 +130,11 @@ export function refusedMessage(message: SoapMessage, rejection: Rejection): Refu
   }
 }
 
+/** What is no rejection was thrown by a function of the host's; the sender is not told more than that. */
 function asRejection(error: unknown): Rejection {
   if (error instanceof Rejection) return error
-  throw error
+  const message = 'the message could not be processed'
+  return new Rejection('processor', message, new SoapFault('Receiver', message), { cause: error })
 }
 
 function isKnown(block: XmlElement): boolean {

@@ -12,7 +12,7 @@ export interface SoapLimitOptions {
   maxDepth?: number
   /** Attributes of one element. @default 1000 */
   maxAttributes?: number
-  /** Elements and pieces of text in an envelope. @default 100000 */
+  /** Elements, attributes and pieces of text in an envelope. @default 100000 */
   maxNodes?: number
   /** The longest piece of text, in characters. @default 4194304 */
   maxText?: number

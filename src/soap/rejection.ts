@@ -34,8 +34,9 @@ export class Rejection extends Error {
   readonly reason: RejectionReason
   readonly fault: SoapFault | undefined
 
-  constructor(reason: RejectionReason, message: string, fault?: SoapFault) {
-    super(message)
+  /** With a `cause` it is a function of the host's that failed. */
+  constructor(reason: RejectionReason, message: string, fault?: SoapFault, options?: { cause: unknown }) {
+    super(message, options)
     this.reason = reason
     this.fault = fault
   }

@@ -135,6 +135,13 @@ export class SoapScope extends Living<SoapServerEvents> {
     for (const channel of [...this.channels]) channel.abort(error)
   }
 
+  /** A listener of the server's has failed: it is told where its sessions are, as it has no core of its own. */
+  protected override onFault(fault: XpsError): boolean {
+    const [channel] = this.channels
+    channel?.tellFault(fault)
+    return channel !== undefined
+  }
+
   protected override onClosed(error: XpsError | undefined): void {
     this.emit('close', error)
   }

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { Deadlines } from '../admission/deadlines.ts'
 import type { Alarm } from '../clock.ts'
 import type { Connection } from '../core/connection.ts'
@@ -7,22 +6,14 @@ import type { Lifetime } from '../lifetime/lifetime.ts'
 import { isPromiseLike } from '../lifetime/owned.ts'
 import { AcceptedPeer } from './accepted-peer.ts'
 import { AddressingRejection, type EndpointReference } from './addressing.ts'
-import { hrefOf } from './call-back.ts'
 import { SoapFault } from './fault.ts'
 import { NmfRejection } from './framing/nmf-decoder.ts'
 import { refusedMessage } from './incoming.ts'
+import type { SoapLimits } from './limits.ts'
 import type { SoapLink } from './link.ts'
-import {
-  type CallBackWish,
-  isProof,
-  isSessionId,
-  readLogin,
-  readResume,
-  sessionActions,
-  sessionIdOf,
-  writeAccepted,
-} from './login/login-messages.ts'
-import { loginRefused, readCredentials } from './login/login-refused.ts'
+import { type Applicant, type CalledBack, Login } from './login/login.ts'
+import { sessionActions, sessionIdOf, writeAccepted } from './login/login-messages.ts'
+import { loginRefused } from './login/login-refused.ts'
 import type { SoapMessage } from './message.ts'
 import { checkAnswersTo, checkDestination, checkNew } from './message-checks.ts'
 import { isAnonymous, ownSubcode, voiceOf, writeMessage } from './outgoing.ts'
@@ -36,6 +27,7 @@ import {
 } from './processors.ts'
 import { Rejection, type RejectionReason } from './rejection.ts'
 import type { SoapScope } from './scope.ts'
+import type { ServerRules } from './server-options.ts'
 import { SoapSession, type Transport } from './session.ts'
 import { pathOf, samePath } from './soap-address.ts'
 import type { XmlElement } from './xml/element.ts'
@@ -63,11 +55,11 @@ export class ServerChannel extends AcceptedPeer {
   /** The client has said goodbye, or is not to come back. */
   #leaving = false
   #grace: Alarm | undefined
-  #wake: (() => void) | undefined
-  #delay: Alarm | undefined
+  #linger: Alarm | undefined
+  #login: Login | undefined
 
   constructor(client: Connection, scope: SoapScope) {
-    super(client, scope.rules.limits, scope.rules.framings)
+    super(client, beforeLogin(scope.rules), scope.rules.framings)
     this.#scope = scope
     this.understands = scope.rules.understands
     this.roles = scope.rules.roles
@@ -101,8 +93,15 @@ export class ServerChannel extends AcceptedPeer {
     else deadlines.offer(session.lastTime, rules.staleTimeout, 'stale')
     const { partSince } = this.wire
     if (partSince > 0) deadlines.offer(partSince, rules.messageTimeout, 'message')
-    if (this.client.stalled) deadlines.offer(this.client.lastOut, clientIdleTimeout, 'client-idle')
+    for (const connection of [this.client, this.#link?.connection]) {
+      if (connection?.stalled === true) deadlines.offer(connection.lastOut, clientIdleTimeout, 'client-idle')
+    }
     for (const timeout of [rules.staleTimeout, rules.messageTimeout, clientIdleTimeout]) deadlines.mayBegin(timeout)
+  }
+
+  /** Tells the core of something that failed in code of the host's. */
+  tellFault(fault: XpsError): void {
+    this.fault(fault)
   }
 
   protected override rejected(reason: RejectionReason, detail: string): void {
@@ -155,7 +154,7 @@ export class ServerChannel extends AcceptedPeer {
     checkDestination(message, this.#scope.rules.path)
     if (action === sessionActions.login || action === sessionActions.resume) return this.#beginLogin(message)
     const session = this.#checkSession(message)
-    session.lastTime = this.client.time()
+    session.heard(this.client.time())
     if (action === sessionActions.alive) return
     if (action === sessionActions.logout) {
       this.#leaving = true
@@ -263,107 +262,68 @@ export class ServerChannel extends AcceptedPeer {
     if (this.#session !== undefined) throw loginRefused('login', 'logged in already')
     this.#checking = true
     this.workBegan()
-    const done = message.action === sessionActions.login ? this.#login(message) : this.#resume(message)
+    this.#login = new Login(this.#scope, this.#applicant())
+    const done =
+      message.action === sessionActions.login
+        ? this.#login.decide(message, (id, username, calledBack) => this.#begin(message, id, username, calledBack))
+        : this.#login.decideReturn(message, (session, calledBack) => this.#goOn(message, session, calledBack))
     done
       .catch((error: unknown) => {
         if (error instanceof Rejection) this.refused(refusedMessage(message, error))
         else this.#failed(message, undefined, error)
       })
       .finally(() => {
+        this.#login = undefined
         this.#checking = false
         this.workEnded()
         this.#readOn()
       })
   }
 
-  async #login(message: SoapMessage): Promise<void> {
-    const { sessionId, username, password, callBack } = readCredentials(message, 'Login', readLogin)
-    if (!isSessionId(sessionId)) throw loginRefused('login', 'the id of the session cannot be one')
-    const { clock, remoteAddress, secure } = this.client
-    const address = remoteAddress ?? ''
-    const throttle = this.#scope.throttle(clock)
-    const wait = throttle.admit(address, username)
-    if (wait === undefined) throw loginRefused('throttled', 'too many logins were refused')
-    await this.#sleep(wait)
-    if (this.#gone) return
-    const began = clock.now()
-    let verified = false
-    try {
-      verified = (await this.#scope.rules.login({ username, password, remoteAddress, secure })) === true
-    } catch (error) {
-      this.fault(error)
-    }
-    if (!verified) {
-      throttle.refused(address, username)
-      // Not before some time has passed, so that it cannot be told by it what was wrong.
-      await this.#sleep(this.#scope.rules.throttle.first - (clock.now() - began))
-      if (this.#gone) return
-      throw loginRefused('login', 'the login is refused')
-    }
-    throttle.accepted(username)
-    if (this.#gone) return
-    const { sessions, reserved } = this.#scope
-    if (sessions.has(sessionId) || reserved.has(sessionId)) {
-      throw loginRefused('session-in-use', 'there is a session of that id')
-    }
-    reserved.add(sessionId)
-    try {
-      const transport = await this.#transportOf(message, sessionId, callBack)
-      if (!this.#gone) this.#begin(message, sessionId, username, transport, callBack)
-    } finally {
-      reserved.delete(sessionId)
-    }
-  }
-
-  /** Where the messages of the session go: over this connection, or one that is made to the client. */
-  async #transportOf(message: SoapMessage, sessionId: string, wish: CallBackWish | undefined): Promise<Transport> {
-    if (wish === undefined) return this.wire
-    const { clock, remoteAddress } = this.client
-    const callBacks = this.#scope.callBacks(clock)
-    if (callBacks === undefined) throw loginRefused('call-back', 'clients are not called back')
-    const link = await callBacks.dial({
-      address: remoteAddress,
-      wish,
-      sessionId,
-      voice: voiceOf(message),
-      framing: this.wire.framing ?? 'dime',
-      ownPorts: this.#scope.ownPorts(this),
-      adopt: (one) => this.adopt(one),
-      ready: () => {
+  #applicant(): Applicant {
+    const channel = this
+    return {
+      client: this.client,
+      framing: this.wire.framing,
+      get gone() {
+        return channel.phase !== 'open' || channel.client.phase === 'closed'
+      },
+      ownPorts: () => this.#scope.ownPorts(this),
+      adopt: (link) => this.adopt(link),
+      linkReady: () => {
         this.#session?.ready()
         this.#readOn()
       },
-    })
-    this.#link = link
-    return link
+      hostFailed: (error) => this.fault(error),
+    }
   }
 
-  #begin(
-    message: SoapMessage,
-    id: string,
-    username: string,
-    transport: Transport,
-    wish: CallBackWish | undefined,
-  ): void {
+  #begin(message: SoapMessage, id: string, username: string, calledBack: CalledBack | undefined): void {
     const { clock, remoteAddress } = this.client
-    const session = new SoapSession({
-      id,
-      username,
-      remoteAddress,
-      token: newToken(),
-      voice: voiceOf(message),
-      since: clock.now(),
-      window: this.#scope.rules.messageIdWindow,
-    })
+    const window = this.#scope.rules.messageIdWindow
+    const voice = voiceOf(message)
+    const session = new SoapSession({ id, username, remoteAddress, voice, since: clock.now(), window })
     this.adopt(session)
     this.#scope.began(session)
-    this.#hasSession(session, message, transport, wish)
+    this.#hasSession(session, message, calledBack)
     this.#scope.loggedIn(session)
   }
 
-  #hasSession(session: SoapSession, message: SoapMessage, transport: Transport, wish: CallBackWish | undefined): void {
+  /** The session of a client that has come back goes on here. */
+  #goOn(message: SoapMessage, session: SoapSession, calledBack: CalledBack | undefined): void {
+    const former = session.parent
+    this.adopt(session)
+    if (former instanceof ServerChannel) former.#surrender(session)
+    session.renewToken()
+    this.#scope.resumed++
+    this.#hasSession(session, message, calledBack)
+  }
+
+  #hasSession(session: SoapSession, message: SoapMessage, calledBack: CalledBack | undefined): void {
     this.#session = session
+    this.#link = calledBack?.link
     this.#uncount()
+    this.wire.allow(this.#scope.rules.limits.frame)
     session.lastTime = this.client.time()
     const { graceTime, staleTimeout } = this.#scope.rules
     const accepted = { sessionId: session.id, token: session.token, graceTime, staleTimeout }
@@ -373,37 +333,7 @@ export class ServerChannel extends AcceptedPeer {
       { action: sessionActions.accepted, relatesTo: message.addressing.messageId },
     )
     this.wire.send(message.version, envelope)
-    const { remoteAddress } = this.client
-    session.attach(
-      transport,
-      wish === undefined || remoteAddress === undefined ? undefined : hrefOf(remoteAddress, wish),
-    )
-  }
-
-  async #resume(message: SoapMessage): Promise<void> {
-    const { sessionId, token, callBack } = readCredentials(message, 'Resume', readResume)
-    const { clock, remoteAddress } = this.client
-    const address = remoteAddress ?? ''
-    const throttle = this.#scope.throttle(clock)
-    const wait = throttle.admit(address)
-    if (wait === undefined) throw loginRefused('throttled', 'too many logins were refused')
-    await this.#sleep(wait)
-    if (this.#gone) return
-    const session = this.#scope.sessions.get(sessionId)
-    // A client that knows the secret may come back before its old connection is known to be dead.
-    const allowed = this.#scope.rules.graceTime > 0 && session?.phase === 'open'
-    if (!isProof(token, session?.token ?? newToken()) || session === undefined || !allowed) {
-      throttle.refused(address)
-      throw loginRefused('login', 'there is no such session')
-    }
-    const transport = await this.#transportOf(message, sessionId, callBack)
-    if (this.#gone || session.phase !== 'open') return
-    const former = session.parent
-    this.adopt(session)
-    if (former instanceof ServerChannel) former.#surrender(session)
-    session.token = newToken()
-    this.#scope.resumed++
-    this.#hasSession(session, message, transport, callBack)
+    session.attach(calledBack?.link ?? this.wire, calledBack?.href)
   }
 
   /** The session goes on elsewhere. */
@@ -415,19 +345,6 @@ export class ServerChannel extends AcceptedPeer {
     this.abort(new XpsError('XPS_ABORTED', 'the client has come back on another connection'))
   }
 
-  get #gone(): boolean {
-    return this.phase !== 'open' || this.client.phase === 'closed'
-  }
-
-  /** Resolves after a time, or when the channel closes. */
-  async #sleep(milliseconds: number): Promise<void> {
-    if (milliseconds <= 0) return
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve
-      this.#delay = this.client.clock.after(milliseconds, resolve)
-    })
-  }
-
   #uncount(): void {
     if (!this.#counted) return
     this.#counted = false
@@ -435,6 +352,15 @@ export class ServerChannel extends AcceptedPeer {
   }
 
   // How it ends.
+
+  /**
+   * A client that has ended its side can only wait for answers. It does so for as long as its listener lets it linger: a client
+   * that has crashed looks the same, and must not be worked for until somebody notices.
+   */
+  protected override endedEarly(): void {
+    const { clock, lingerTimeout } = this.client
+    this.#linger = clock.after(lingerTimeout, () => this.leave())
+  }
 
   /** A client that is gone without a word may come back: its session waits for it. */
   protected override finish(error?: XpsError): void {
@@ -472,25 +398,21 @@ export class ServerChannel extends AcceptedPeer {
 
   protected override onAbort(error: XpsError): void {
     this.#leaving = true
-    this.#rouse()
+    this.#login?.cancel()
     super.onAbort(error)
   }
 
   protected override onClosed(error: XpsError | undefined): void {
     this.#grace?.cancel()
-    this.#rouse()
+    this.#linger?.cancel()
+    this.#login?.cancel()
     this.#uncount()
     this.#scope.left(this)
     super.onClosed(error)
   }
-
-  #rouse(): void {
-    this.#delay?.cancel()
-    this.#wake?.()
-    this.#wake = undefined
-  }
 }
 
-function newToken(): string {
-  return randomBytes(24).toString('base64url')
+/** Who is not logged in may send no more than a login is long. */
+function beforeLogin({ limits, maxLoginBytes }: ServerRules): SoapLimits {
+  return { ...limits, frame: { messageBytes: Math.min(maxLoginBytes, limits.frame.messageBytes), attachments: 0 } }
 }

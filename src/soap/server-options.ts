@@ -1,4 +1,4 @@
-import { durationOption, integerOption, invalidOption, knownOptions } from '../options.ts'
+import { bytesOption, durationOption, integerOption, invalidOption, knownOptions } from '../options.ts'
 import type { CallBackOptions } from './call-back.ts'
 import type { FramingName } from './framing/framing.ts'
 import { type SoapLimitOptions, type SoapLimits, soapLimitNames, soapLimits } from './limits.ts'
@@ -46,6 +46,8 @@ export interface SoapServerOptions extends SoapLimitOptions {
   messageTimeout?: number
   /** Connections that are not logged in, at a time; more are closed. @default 256 */
   maxUnauthenticated?: number
+  /** The longest message of a client that is not logged in, in bytes. @default 65536 */
+  maxLoginBytes?: number | string
   /** Messages of one session that are worked on at a time; the next ones wait. @default 100 */
   maxPending?: number
   /** How many ids of messages are remembered for each session, to refuse those that come twice. @default 256 */
@@ -71,6 +73,7 @@ export interface ServerRules {
   readonly graceTime: number
   readonly messageTimeout: number
   readonly maxUnauthenticated: number
+  readonly maxLoginBytes: number
   readonly maxPending: number
   readonly messageIdWindow: number
   readonly throttle: ThrottleLimits
@@ -91,6 +94,7 @@ const names = [
   'graceTime',
   'messageTimeout',
   'maxUnauthenticated',
+  'maxLoginBytes',
   'maxPending',
   'messageIdWindow',
   'loginDelay',
@@ -123,6 +127,7 @@ export function serverRules(given: SoapServerOptions): ServerRules {
     graceTime: durationOption('graceTime', given.graceTime, 0, true),
     messageTimeout: durationOption('messageTimeout', given.messageTimeout, 90_000, true),
     maxUnauthenticated: count('maxUnauthenticated', 256),
+    maxLoginBytes: bytesOption('maxLoginBytes', given.maxLoginBytes ?? 64 * 1024),
     maxPending: count('maxPending', 100),
     messageIdWindow: count('messageIdWindow', 256),
     throttle: {

@@ -2,6 +2,8 @@ import { Living } from '../core/living.ts'
 import type { XpsError } from '../errors.ts'
 import { invalidOption } from '../options.ts'
 import type { Attachment } from './framing/framing.ts'
+import { keptText } from './kept-text.ts'
+import { isProof, newToken } from './login/login-messages.ts'
 import { actionOf, type SoapOutgoing } from './message.ts'
 import type { SoapVersion } from './names.ts'
 import { newMessageId, type Voice, writeMessage } from './outgoing.ts'
@@ -43,8 +45,9 @@ export class SoapSession extends Living<SoapSessionEvents> {
   readonly since: number
   /** @internal When its client last sent a message. */
   lastTime: number
-  /** @internal The secret by which a client comes back. */
-  token: string
+  #token = newToken()
+  /** The one before, which holds until the client is known to have the new one. */
+  #formerToken: string | undefined
   #transport: Transport | undefined
   #to: string | undefined
   #lost = false
@@ -57,7 +60,6 @@ export class SoapSession extends Living<SoapSessionEvents> {
     id: string
     username: string
     remoteAddress: string | undefined
-    token: string
     voice: Voice
     since: number
     window: number
@@ -66,7 +68,6 @@ export class SoapSession extends Living<SoapSessionEvents> {
     this.id = about.id
     this.username = about.username
     this.remoteAddress = about.remoteAddress
-    this.token = about.token
     this.voice = about.voice
     this.since = about.since
     this.lastTime = about.since
@@ -137,11 +138,35 @@ export class SoapSession extends Living<SoapSessionEvents> {
     this.emit('drain')
   }
 
+  /** @internal The secret by which its client comes back. */
+  get token(): string {
+    return this.#token
+  }
+
+  /** @internal Whether it is its client that comes back. */
+  isOwnedBy(token: string): boolean {
+    // Both are compared, so that it cannot be told by the time which of them it was.
+    const former = isProof(token, this.#formerToken ?? newToken())
+    return isProof(token, this.#token) || former
+  }
+
+  /** @internal Its client has come back, and is to have another secret. */
+  renewToken(): void {
+    this.#formerToken = this.#token
+    this.#token = newToken()
+  }
+
+  /** @internal Its client has sent a message: it is there, and has been told all that it must know. */
+  heard(time: number): void {
+    this.lastTime = time
+    this.#formerToken = undefined
+  }
+
   /** @internal Remembers the id of a message; false if it is remembered already. */
   isNew(messageId: string): boolean {
     const seen = this.#seen
     if (seen.has(messageId)) return false
-    seen.add(messageId)
+    seen.add(keptText(messageId))
     if (seen.size > this.#window) seen.delete(seen.values().next().value as string)
     return true
   }

@@ -4,7 +4,7 @@ import { PipeSink } from '../pipe/sink.ts'
 import { DimeDecoder } from './framing/dime-decoder.ts'
 import { encodeDime } from './framing/dime-encoder.ts'
 import { EnvelopeText } from './framing/envelope-text.ts'
-import type { Attachment, FrameDecoder, FramingName, TextEncoding } from './framing/framing.ts'
+import type { Attachment, FrameDecoder, FrameLimits, FramingName, TextEncoding } from './framing/framing.ts'
 import { type NmfEncoding, nmfEncodingFor, nmfFaultPrefix } from './framing/nmf.ts'
 import { NmfDecoder, type NmfHandler, NmfRejection } from './framing/nmf-decoder.ts'
 import { encodeNmf, encodeNmfFault, encodeNmfPreamble, nmfEnd, nmfPreambleAck } from './framing/nmf-encoder.ts'
@@ -56,6 +56,8 @@ export class Wire implements NmfHandler {
   readonly outbox: Outbox
   readonly #owner: WireOwner
   readonly #limits: SoapLimits
+  /** What its decoder goes by; others may be allowed later. */
+  readonly #frame: { -readonly [name in keyof FrameLimits]: FrameLimits[name] }
   readonly #framings: readonly FramingName[]
   #framing: FramingName | undefined
   #decoder: FrameDecoder | undefined
@@ -77,6 +79,7 @@ export class Wire implements NmfHandler {
   constructor(owner: WireOwner, limits: SoapLimits, framings: readonly FramingName[]) {
     this.#owner = owner
     this.#limits = limits
+    this.#frame = { ...limits.frame }
     this.#framings = framings
     this.input = new WireInput(this)
     this.outbox = new Outbox(
@@ -109,17 +112,23 @@ export class Wire implements NmfHandler {
     return this.outbox.full
   }
 
+  /** Messages may be as long as this, from the next one on. */
+  allow({ messageBytes, attachments }: FrameLimits): void {
+    this.#frame.messageBytes = messageBytes
+    this.#frame.attachments = attachments
+  }
+
   /** Says the first word, as a client. */
   begin({ framing, version, via }: WireSide): void {
     this.#framing = framing
     if (framing === 'dime') {
-      this.#decoder = new DimeDecoder(this, this.#limits.frame)
+      this.#decoder = new DimeDecoder(this, this.#frame)
       this.#opened = true
       this.#owner.wireOpened()
       return
     }
     this.#nmf = nmfEncodingFor(version)
-    this.#decoder = new NmfDecoder('client', this, this.#limits.frame, this.#nmf)
+    this.#decoder = new NmfDecoder('client', this, this.#frame, this.#nmf)
     this.outbox.send(encodeNmfPreamble(via, this.#nmf))
   }
 
@@ -171,10 +180,10 @@ export class Wire implements NmfHandler {
       throw new Rejection('framing', `the first byte is ${first}: ${guess(first)}`)
     }
     this.#framing = framing
-    if (framing === 'nmf') return new NmfDecoder('server', this, this.#limits.frame)
+    if (framing === 'nmf') return new NmfDecoder('server', this, this.#frame)
     this.#opened = true
     this.#owner.wireOpened()
-    return new DimeDecoder(this, this.#limits.frame)
+    return new DimeDecoder(this, this.#frame)
   }
 
   #break(rejection: Rejection): void {

@@ -1,4 +1,6 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { XpsError } from '../../errors.ts'
+import { keptText } from '../kept-text.ts'
 import { sessionNamespace } from '../names.ts'
 import { xml } from '../xml/build.ts'
 import type { XmlElement } from '../xml/element.ts'
@@ -51,6 +53,11 @@ export interface Accepted {
 /** What ids of sessions are made of: a GUID is, in braces or not. */
 const sessionIds = /^[A-Za-z0-9_:.{}-]{1,128}$/
 
+/** The longest user name and the longest password, in characters. */
+const longestCredential = 1_024
+/** The longest path of a receiver, in characters. */
+const longestPath = 2_048
+
 /** Whether a text can be the id of a session. */
 export function isSessionId(text: string): boolean {
   return sessionIds.test(text)
@@ -77,11 +84,17 @@ function wishContent(wish: CallBackWish | undefined): Record<string, string | nu
 /** Reads a login. Throws `XPS_PROTOCOL` if it is none. */
 export function readLogin(body: XmlElement): LoginRequest {
   return {
-    sessionId: body.string('Session').trim(),
-    username: body.string('Username'),
-    password: body.string('Password'),
+    sessionId: keptText(body.string('Session').trim()),
+    username: keptText(short(body, 'Username')),
+    password: short(body, 'Password'),
     callBack: readWish(body),
   }
+}
+
+function short(body: XmlElement, name: string): string {
+  const text = body.string(name)
+  if (text.length > longestCredential) throw new XpsError('XPS_PROTOCOL', `${name} in ${body.name} is too long`)
+  return text
 }
 
 export function readResume(body: XmlElement): ResumeRequest {
@@ -90,7 +103,9 @@ export function readResume(body: XmlElement): ResumeRequest {
 
 function readWish(body: XmlElement): CallBackWish | undefined {
   if (body.child('Port') === undefined) return undefined
-  return { port: body.integer('Port'), path: body.string('Path', '').trim(), key: Buffer.from(body.bytes('Key')) }
+  const path = body.string('Path', '').trim()
+  if (path.length > longestPath) throw new XpsError('XPS_PROTOCOL', `Path in ${body.name} is too long`)
+  return { port: body.integer('Port'), path: keptText(path), key: Buffer.from(body.bytes('Key')) }
 }
 
 export function writeAccepted({ sessionId, token, graceTime, staleTimeout }: Accepted): XmlElement {
@@ -149,4 +164,9 @@ function proofOf(side: 'server' | 'client', sessionId: string, nonce: string, ke
 export function isProof(given: string, expected: string): boolean {
   const [one, other] = [Buffer.from(given), Buffer.from(expected)]
   return one.length === other.length && timingSafeEqual(one, other)
+}
+
+/** A secret that nobody can guess. */
+export function newToken(): string {
+  return randomBytes(24).toString('base64url')
 }

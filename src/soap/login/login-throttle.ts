@@ -1,4 +1,5 @@
 import type { Clock } from '../../clock.ts'
+import { networkOf } from './network-of.ts'
 
 /** How refused logins cost time. */
 export interface ThrottleLimits {
@@ -9,10 +10,10 @@ export interface ThrottleLimits {
 }
 
 /** How many refusals a user is allowed before his name costs time to all who use it, so that others cannot lock him out. */
-const patience = 5
+const freeRefusals = 5
 /** How long a refusal is remembered, in milliseconds. */
 const memory = 10 * 60_000
-/** How many addresses and users are remembered, each. */
+/** How many networks and users are remembered, each. */
 const mostKnown = 10_000
 
 interface Entry {
@@ -23,13 +24,13 @@ interface Entry {
 }
 
 /**
- * Makes logins wait after refused ones: of the same address from the first refusal on, of the same user from the fifth.
+ * Makes logins wait after refused ones: of the same network from the first refusal on, of the same user from the fifth.
  * Those that wait do so one after the other, so that many connections are no faster than one.
  */
 export class LoginThrottle {
   readonly #clock: Clock
   readonly #limits: ThrottleLimits
-  readonly #addresses = new Map<string, Entry>()
+  readonly #networks = new Map<string, Entry>()
   readonly #users = new Map<string, Entry>()
 
   constructor(clock: Clock, limits: ThrottleLimits) {
@@ -38,21 +39,23 @@ export class LoginThrottle {
   }
 
   /**
-   * How long a login has to wait before it is looked at, in milliseconds; undefined if that is too long. Who comes back
-   * with a token names no user.
+   * How long a login has to wait before it is looked at, in milliseconds; undefined if that is too long, or longer than
+   * the `patience` of who asks. Who comes back with a token names no user.
    */
-  admit(address: string, user?: string): number | undefined {
-    const byAddress = this.#wait(this.#addresses, address)
+  admit(address: string, user?: string, patience: number = Number.POSITIVE_INFINITY): number | undefined {
+    const network = networkOf(address)
+    const byAddress = this.#wait(this.#networks, network)
     const byUser = user === undefined ? 0 : this.#wait(this.#users, user)
-    if (Math.max(byAddress, byUser) > this.#limits.longest) return undefined
-    this.#reserve(this.#addresses, address, 0, byAddress)
-    if (user !== undefined) this.#reserve(this.#users, user, patience, byUser)
-    return Math.max(byAddress, byUser)
+    const wait = Math.max(byAddress, byUser)
+    if (wait > this.#limits.longest || (wait > 0 && wait >= patience)) return undefined
+    this.#reserve(this.#networks, network, 0, byAddress)
+    if (user !== undefined) this.#reserve(this.#users, user, freeRefusals, byUser)
+    return wait
   }
 
   refused(address: string, user?: string): void {
-    this.#count(this.#addresses, address, 0)
-    if (user !== undefined) this.#count(this.#users, user, patience)
+    this.#count(this.#networks, networkOf(address), 0)
+    if (user !== undefined) this.#count(this.#users, user, freeRefusals)
   }
 
   /** Forgets what a user has done. Not the address: whoever has one login of his own could try others between. */

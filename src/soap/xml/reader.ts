@@ -9,7 +9,7 @@ export interface XmlLimits {
   readonly depth: number
   /** Attributes of one element. */
   readonly attributes: number
-  /** Elements and pieces of text, all together. */
+  /** Elements, attributes and pieces of text, all together. */
   readonly nodes: number
   /** The longest piece of text or value of an attribute, in characters. */
   readonly text: number
@@ -57,6 +57,7 @@ export class XmlReader {
     parser.on('xmldecl', ({ encoding }) => this.#checkEncoding(encoding))
     parser.on('attribute', ({ name, value }) => {
       if (++this.#attributes > this.#limits.attributes) throw tooMuch('attributes')
+      this.#count()
       if (name.length > longestName) throw tooMuch('characters in a name')
       if (value.length > this.#limits.text) throw tooMuch('text')
     })
