@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
 import type { Clock } from '../clock.ts'
-import { Upstream } from '../core/upstream.ts'
+import type { UpstreamTlsOptions } from '../core/tls/upstream-tls.ts'
+import { Upstream, type UpstreamOptions } from '../core/upstream.ts'
 import { XpsError } from '../errors.ts'
 import { integerOption, knownOptions } from '../options.ts'
 import { SoapFault } from './fault.ts'
@@ -24,32 +25,58 @@ export interface CallBackOptions {
   maxPerMinute?: number
   /** How many are dialled at a time, in all. @default 16 */
   maxDialling?: number
+  /**
+   * Encrypts the connection; see `docs/tls.md`. Without it nobody is called back who has logged in over TLS.
+   * @default plain text
+   */
+  tls?: boolean | UpstreamTlsOptions
 }
 
 /** Of how many networks it is remembered when they were dialled. */
 const mostKnown = 10_000
 
+/** The options of calling back, checked and complete. */
+export interface CallBackRules {
+  readonly timeout: number
+  readonly minPort: number
+  readonly maxPerMinute: number
+  readonly maxDialling: number
+  readonly upstream: UpstreamOptions
+}
+
+/** Checks how clients are called back. Throws `XPS_INVALID_OPTION`. */
+export function callBackRules(options: CallBackOptions): CallBackRules {
+  knownOptions('callBack', options, ['timeout', 'minPort', 'maxPerMinute', 'maxDialling', 'tls'])
+  const count = (name: 'timeout' | 'minPort' | 'maxPerMinute' | 'maxDialling', fallback: number, max: number): number =>
+    integerOption(`callBack.${name}`, options[name], fallback, { min: 1, max })
+  const timeout = count('timeout', 5_000, 60_000)
+  const { tls } = options
+  const upstream = { connectTimeout: timeout, ...(tls === undefined ? {} : { tls }) }
+  // What is wrong with them is told now, and not by the first client.
+  new Upstream({ host: '127.0.0.1', port: 1 }, upstream)
+  return {
+    timeout,
+    minPort: count('minPort', 1_024, 65_535),
+    maxPerMinute: count('maxPerMinute', 30, 1_000_000),
+    maxDialling: count('maxDialling', 16, 100_000),
+    upstream,
+  }
+}
+
 /** Dials clients that have logged in, and makes sure that those who answer are the clients. */
 export class CallBacks {
   readonly #clock: Clock
   readonly #limits: SoapLimits
-  readonly #timeout: number
-  readonly #minPort: number
-  readonly #maxPerMinute: number
-  readonly #maxDialling: number
+  readonly #rules: CallBackRules
   readonly #dials = new Map<string, { since: number; count: number }>()
   #dialling = 0
   /** How many have been made. */
   made = 0
 
-  constructor(options: CallBackOptions, limits: SoapLimits, clock: Clock) {
-    knownOptions('callBack', options, ['timeout', 'minPort', 'maxPerMinute', 'maxDialling'])
+  constructor(rules: CallBackRules, limits: SoapLimits, clock: Clock) {
     this.#clock = clock
     this.#limits = limits
-    this.#timeout = integerOption('callBack.timeout', options.timeout, 5_000, { min: 1, max: 60_000 })
-    this.#minPort = integerOption('callBack.minPort', options.minPort, 1_024, { min: 1, max: 65_535 })
-    this.#maxPerMinute = integerOption('callBack.maxPerMinute', options.maxPerMinute, 30, { min: 1, max: 1_000_000 })
-    this.#maxDialling = integerOption('callBack.maxDialling', options.maxDialling, 16, { min: 1, max: 100_000 })
+    this.#rules = rules
   }
 
   /**
@@ -59,6 +86,8 @@ export class CallBacks {
    */
   async dial(call: {
     address: string | undefined
+    /** Whether it has logged in over TLS. */
+    secure: boolean
     wish: CallBackWish
     sessionId: string
     voice: Voice
@@ -68,11 +97,12 @@ export class CallBacks {
     ready: () => void
   }): Promise<SoapLink> {
     const { address, wish, sessionId, voice } = call
+    if (call.secure && !this.#rules.upstream.tls) throw refused('it would not be encrypted, as the login was')
     const host = this.#check(address, wish.port, call.ownPorts)
     const nonce = randomBytes(32).toString('base64')
     let proven: (() => void) | undefined
     let wrong = false
-    const upstream = new Upstream({ host, port: wish.port }, { connectTimeout: this.#timeout })
+    const upstream = new Upstream({ host, port: wish.port }, this.#rules.upstream)
     const via = hrefOf(host, wish)
     const side = { framing: call.framing, version: voice.version, via }
     const link = new SoapLink(upstream.connect({ clock: this.#clock }), side, this.#limits, {
@@ -88,7 +118,7 @@ export class CallBacks {
       },
     })
     call.adopt(link)
-    const alarm = this.#clock.after(this.#timeout, () => {
+    const alarm = this.#clock.after(this.#rules.timeout, () => {
       link.abort(
         new XpsError('XPS_TIMEOUT', 'the client did not prove who it is', { reason: 'login', origin: 'client' }),
       )
@@ -120,10 +150,10 @@ export class CallBacks {
   /** Whether the address may be dialled, before anything is. */
   #check(address: string | undefined, port: number, ownPorts: ReadonlySet<number>): string {
     if (address === undefined) throw refused('there is no address to call back')
-    if (!Number.isInteger(port) || port < this.#minPort || port > 65_535) throw refused('the port is not allowed')
+    if (!Number.isInteger(port) || port < this.#rules.minPort || port > 65_535) throw refused('the port is not allowed')
     if (isLinkLocal(address)) throw refused('the address is not allowed')
     if (ownPorts.has(port) && isOwn(address)) throw refused('the port is not allowed')
-    if (this.#dialling >= this.#maxDialling) throw refused('too many are being called back')
+    if (this.#dialling >= this.#rules.maxDialling) throw refused('too many are being called back')
     const now = this.#clock.now()
     const network = networkOf(address)
     const dials = this.#dials.get(network)
@@ -131,7 +161,7 @@ export class CallBacks {
       this.#dials.delete(network)
       this.#dials.set(network, { since: now, count: 1 })
       if (this.#dials.size > mostKnown) this.#dials.delete(this.#dials.keys().next().value as string)
-    } else if (++dials.count > this.#maxPerMinute) throw refused('it was called back too often')
+    } else if (++dials.count > this.#rules.maxPerMinute) throw refused('it was called back too often')
     return address
   }
 }

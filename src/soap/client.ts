@@ -1,17 +1,16 @@
-import { randomBytes, randomUUID } from 'node:crypto'
 import type { Alarm } from '../clock.ts'
 import { Living } from '../core/living.ts'
 import { asXpsError, isXpsError, XpsError } from '../errors.ts'
-import { durationOption, integerOption, invalidOption, knownOptions } from '../options.ts'
+import { durationOption, knownOptions } from '../options.ts'
 import { addressingNames } from './addressing.ts'
+import { type ClientRules, clientRules, type SoapClientOptions, type SoapRequestOptions } from './client-options.ts'
+import { ClientReceiver } from './client-receiver.ts'
 import { Exchanges } from './exchanges.ts'
 import type { SoapFault } from './fault.ts'
 import type { SoapLink } from './link.ts'
 import {
   type Accepted,
-  answerChallenge,
   type CallBackWish,
-  isSessionId,
   readAccepted,
   sessionActions,
   sessionHeader,
@@ -22,45 +21,8 @@ import { actionOf, type SoapMessage, type SoapOutgoing } from './message.ts'
 import { MessageQueue } from './message-queue.ts'
 import { sessionNamespace } from './names.ts'
 import { newMessageId, writeMessage } from './outgoing.ts'
-import { SoapReceiver } from './receiver.ts'
-import type { SoapPeer } from './receiver-channel.ts'
-import { dialNames, linkOpened, type SoapDialOptions, SoapTarget } from './sender.ts'
-import { readSoapAddress } from './soap-address.ts'
+import { linkOpened, SoapTarget } from './sender.ts'
 import { XmlElement } from './xml/element.ts'
-
-/** Where a client listens for its server to call back. */
-export interface ClientCallBackOptions {
-  /** The port; 0 for a free one. @default 0 */
-  port?: number
-  /** The host name or address to listen at; see {@link SoapReceiver}. @default 'localhost' */
-  host?: string
-  /** @default '/' */
-  path?: string
-}
-
-/** Options of a {@link SoapClient}. */
-export interface SoapClientOptions extends SoapDialOptions {
-  username: string
-  password: string
-  /** What the session is called: a GUID, or up to 128 letters, digits and `_:.{}-`. @default a new GUID */
-  sessionId?: string
-  /** Lets the server send its messages over a connection that it makes to us. @default over the same connection */
-  callBack?: ClientCallBackOptions | true
-  /** How long logging in may take, once connected, in milliseconds. @default 30000 */
-  loginTimeout?: number
-  /** How long an answer may take, in milliseconds. @default 30000 */
-  requestTimeout?: number
-  /** After how long without a message the server is told that we are alive, in milliseconds; 0 for never. @default 30000 */
-  heartbeatInterval?: number
-  /** Whether to come back with the same session when the connection breaks, if the server waits for it. @default true */
-  reconnect?: boolean
-  /** Between attempts to come back, in milliseconds. @default 250 */
-  reconnectDelay?: number
-  /** Requests that may wait for their answers. @default 1000 */
-  maxRequests?: number
-  /** Messages that are kept for each iteration; then no more are read. @default 1000 */
-  maxBuffered?: number
-}
 
 /** What happens to a {@link SoapClient}. */
 export interface SoapClientEvents {
@@ -80,27 +42,6 @@ export interface SoapClientEvents {
   close: [error: XpsError | undefined]
 }
 
-/** What a single request may have of its own. */
-export interface SoapRequestOptions {
-  /** How long the answer may take, in milliseconds. @default the client's requestTimeout */
-  timeout?: number
-}
-
-const names = [
-  'username',
-  'password',
-  'sessionId',
-  'callBack',
-  'loginTimeout',
-  'requestTimeout',
-  'heartbeatInterval',
-  'reconnect',
-  'reconnectDelay',
-  'maxRequests',
-  'maxBuffered',
-  ...dialNames,
-]
-
 /**
  * A client of a {@link soapServer}: logs in, sends requests and messages, and gets those of the server.
  *
@@ -115,17 +56,12 @@ export class SoapClient extends Living<SoapClientEvents> implements AsyncIterabl
   /** What its session is called. */
   readonly sessionId: string
   readonly #target: SoapTarget
-  readonly #options: SoapClientOptions
-  readonly #times: Readonly<Record<'login' | 'request' | 'heartbeat' | 'reconnect', number>>
-  readonly #maxRequests: number
-  readonly #maxBuffered: number
+  readonly #rules: ClientRules
   readonly #header: string
   readonly #exchanges: Exchanges
   readonly #queues = new Set<MessageQueue>()
   #link: SoapLink | undefined
-  #peer: SoapPeer | undefined
-  #receiver: SoapReceiver | undefined
-  #key: Buffer | undefined
+  #receiver: ClientReceiver | undefined
   #accepted: Accepted | undefined
   #beginning = false
   #heartbeat: Alarm | undefined
@@ -135,23 +71,9 @@ export class SoapClient extends Living<SoapClientEvents> implements AsyncIterabl
 
   constructor(address: string, options: SoapClientOptions) {
     super()
-    knownOptions('client options', options, names)
-    for (const name of ['username', 'password'] as const) {
-      if (typeof options[name] !== 'string') throw invalidOption(name, undefined, 'text')
-    }
+    this.#rules = clientRules(options)
     this.#target = new SoapTarget(address, options)
-    this.#options = options
-    this.sessionId = options.sessionId ?? randomUUID()
-    if (!isSessionId(this.sessionId)) throw invalidOption('sessionId', this.sessionId, 'a GUID, or up to 128 letters')
-    this.#times = {
-      login: durationOption('loginTimeout', options.loginTimeout, 30_000),
-      request: durationOption('requestTimeout', options.requestTimeout, 30_000),
-      heartbeat: durationOption('heartbeatInterval', options.heartbeatInterval, 30_000, true),
-      reconnect: durationOption('reconnectDelay', options.reconnectDelay, 250),
-    }
-    const many = { min: 1, max: 1_000_000 }
-    this.#maxRequests = integerOption('maxRequests', options.maxRequests, 1_000, many)
-    this.#maxBuffered = integerOption('maxBuffered', options.maxBuffered, 1_000, many)
+    this.sessionId = this.#rules.sessionId
     this.#header = sessionHeader(this.sessionId).toString()
     this.#exchanges = new Exchanges(this.#target.clock)
   }
@@ -175,7 +97,7 @@ export class SoapClient extends Living<SoapClientEvents> implements AsyncIterabl
     this.#beginning = true
     try {
       const callBack = await this.#listen()
-      const { username, password } = this.#options
+      const { username, password } = this.#rules
       const body = writeLogin({ sessionId: this.sessionId, username, password, callBack })
       await this.#begin(sessionActions.login, body)
     } catch (error) {
@@ -198,9 +120,9 @@ export class SoapClient extends Living<SoapClientEvents> implements AsyncIterabl
     options: SoapRequestOptions = {},
   ): Promise<SoapMessage> {
     knownOptions('request options', options, ['timeout'])
-    const timeout = durationOption('timeout', options.timeout, this.#times.request)
-    if (this.#exchanges.size >= this.#maxRequests) {
-      throw new XpsError('XPS_BUSY', `${this.#maxRequests} requests wait already`)
+    const timeout = durationOption('timeout', options.timeout, this.#rules.requestTimeout)
+    if (this.#exchanges.size >= this.#rules.maxRequests) {
+      throw new XpsError('XPS_BUSY', `${this.#rules.maxRequests} requests wait already`)
     }
     const messageId = newMessageId()
     const link = this.#connection()
@@ -217,9 +139,7 @@ export class SoapClient extends Living<SoapClientEvents> implements AsyncIterabl
   async send(action: string, body?: SoapOutgoing['body'] | Omit<SoapOutgoing, 'action'>): Promise<void> {
     const link = this.#connection()
     if (this.#send(link, this.#write(action, body, newMessageId(), false), attachmentsOf(body))) return
-    if (link.full && link.phase === 'open') {
-      await Promise.race([new Promise<void>((resolve) => this.#ready.push(resolve)), link.closed])
-    }
+    if (link.full && link.phase === 'open') await new Promise<void>((resolve) => this.#ready.push(resolve))
   }
 
   /** The messages of the server's that are no answers to requests, from now on. */
@@ -228,7 +148,7 @@ export class SoapClient extends Living<SoapClientEvents> implements AsyncIterabl
       queueReady: (): void => this.#readOn(),
       queueLeft: (queue: MessageQueue): void => void this.#queues.delete(queue),
     }
-    const queue = new MessageQueue(owner, this.#maxBuffered)
+    const queue = new MessageQueue(owner, this.#rules.maxBuffered)
     if (this.phase === 'closed') queue.end()
     else this.#queues.add(queue)
     return queue
@@ -270,6 +190,14 @@ export class SoapClient extends Living<SoapClientEvents> implements AsyncIterabl
 
   // The connection.
 
+  async #listen(): Promise<CallBackWish | undefined> {
+    const { callBack, limits } = this.#rules
+    if (callBack === undefined) return undefined
+    this.#receiver = new ClientReceiver(this.sessionId, (message) => this.#received(message))
+    this.adopt(await this.#receiver.open(callBack, limits, this.#target.clock))
+    return this.#receiver.wish
+  }
+
   async #begin(action: string, body: XmlElement): Promise<void> {
     const link = this.#target.dial({
       linkReceived: (message) => this.#received(message),
@@ -282,7 +210,7 @@ export class SoapClient extends Living<SoapClientEvents> implements AsyncIterabl
     const messageId = newMessageId()
     const envelope = writeMessage(this.#target.voice, { body }, { action, messageId, to: this.#target.address.href })
     this.#send(link, envelope)
-    const { body: accepted } = await this.#exchanges.begin(messageId, action, this.#times.login)
+    const { body: accepted } = await this.#exchanges.begin(messageId, action, this.#rules.loginTimeout)
     if (accepted?.is('Accepted', sessionNamespace) !== true) {
       throw new XpsError('XPS_PROTOCOL', 'the server answers the login with something else', { origin: 'upstream' })
     }
@@ -292,11 +220,12 @@ export class SoapClient extends Living<SoapClientEvents> implements AsyncIterabl
   /** The connection is gone: comes back, or ends. */
   #lost(link: SoapLink, error: XpsError | undefined): void {
     if (this.#link !== link) return
+    this.#resumeSenders()
     const broken = error ?? new XpsError('XPS_RESET', 'the server ended the connection', { origin: 'upstream' })
     this.#exchanges.fail(broken)
     // During a login, or while it comes back, whoever waits for that deals with it.
     if (this.phase === 'opening' || this.#wake !== undefined) return
-    const { reconnect = true } = this.#options
+    const { reconnect } = this.#rules
     if (this.phase === 'open' && reconnect && this.graceTime > 0) void this.#comeBack(error)
     else this.finish(broken)
   }
@@ -307,7 +236,7 @@ export class SoapClient extends Living<SoapClientEvents> implements AsyncIterabl
     const until = clock.now() + this.graceTime
     let failure: unknown = error
     while (this.phase === 'open' && clock.now() < until) {
-      await this.#sleep(this.#times.reconnect)
+      await this.#sleep(this.#rules.reconnectDelay)
       if (this.phase !== 'open') return
       try {
         await this.#resume()
@@ -326,7 +255,7 @@ export class SoapClient extends Living<SoapClientEvents> implements AsyncIterabl
 
   async #resume(): Promise<void> {
     const { token = '' } = this.#accepted ?? {}
-    const callBack = this.#wish()
+    const callBack = this.#receiver?.wish
     await this.#begin(sessionActions.resume, writeResume({ sessionId: this.sessionId, token, callBack }))
   }
 
@@ -377,7 +306,7 @@ export class SoapClient extends Living<SoapClientEvents> implements AsyncIterabl
 
   /** Tells the server now and then that we are alive. */
   #beat(): void {
-    const interval = this.#times.heartbeat
+    const interval = this.#rules.heartbeatInterval
     if (interval === 0 || this.phase !== 'open') return
     const { clock } = this.#target
     const due = Math.max(0, this.#lastSent + interval - clock.now())
@@ -415,52 +344,7 @@ export class SoapClient extends Living<SoapClientEvents> implements AsyncIterabl
   #readOn(): void {
     if (!this.#readsOn) return
     this.#link?.resume()
-    this.#peer?.resume()
-  }
-
-  // Being called back.
-
-  async #listen(): Promise<CallBackWish | undefined> {
-    const { callBack } = this.#options
-    if (callBack === undefined) return undefined
-    const options = callBack === true ? {} : callBack
-    knownOptions('callBack', options, ['port', 'host', 'path'])
-    const { port = 0, host = 'localhost', path = '/' } = options
-    this.#key = randomBytes(32)
-    const address = `soap.tcp://${host}:${port}${path}`
-    const receiver = await SoapReceiver.open(address, (message, peer) => this.#called(message, peer), {
-      clock: this.#target.clock,
-      maxConnections: 4,
-      idleTimeout: 0,
-    })
-    this.#receiver = receiver
-    this.adopt(receiver)
-    return this.#wish()
-  }
-
-  #wish(): CallBackWish | undefined {
-    if (this.#receiver === undefined || this.#key === undefined) return undefined
-    const { port, address } = this.#receiver
-    return { port, path: readSoapAddress(address)?.path ?? '/', key: this.#key }
-  }
-
-  /** Only our server, which knows the key of the login, may call. */
-  #called(message: SoapMessage, peer: SoapPeer): XmlElement | SoapOutgoing | undefined {
-    if (peer === this.#peer) {
-      if (!this.#received(message)) peer.pause()
-      return undefined
-    }
-    const { body } = message
-    const proof =
-      message.action === sessionActions.challenge && body !== undefined && this.#key !== undefined
-        ? answerChallenge(body, this.sessionId, this.#key)
-        : undefined
-    if (proof === undefined) {
-      peer.abort()
-      return undefined
-    }
-    this.#peer = peer
-    return { action: sessionActions.proof, body: proof }
+    this.#receiver?.resume()
   }
 }
 

@@ -1,13 +1,8 @@
 // `xps/soap`: SOAP over TCP, with sessions that a login makes.
 export type { Addressing, AddressingVersion, EndpointReference } from './addressing.ts'
 export type { CallBackOptions } from './call-back.ts'
-export {
-  type ClientCallBackOptions,
-  SoapClient,
-  type SoapClientEvents,
-  type SoapClientOptions,
-  type SoapRequestOptions,
-} from './client.ts'
+export { SoapClient, type SoapClientEvents } from './client.ts'
+export type { ClientCallBackOptions, SoapClientOptions, SoapRequestOptions } from './client-options.ts'
 export { type FaultCode, SoapFault, type SoapFaultOptions } from './fault.ts'
 export type { Attachment, FramingName } from './framing/framing.ts'
 export type { SoapLimitOptions } from './limits.ts'

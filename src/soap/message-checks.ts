@@ -1,6 +1,9 @@
 import { AddressingRejection, addressingNames } from './addressing.ts'
+import { SoapFault } from './fault.ts'
+import { sessionIdOf } from './login/login-messages.ts'
 import type { SoapMessage } from './message.ts'
-import { isAnonymous, isNone } from './outgoing.ts'
+import { isAnonymous, isNone, ownSubcode } from './outgoing.ts'
+import { Rejection } from './rejection.ts'
 import type { SoapSession } from './session.ts'
 import { pathOf, readSoapAddress, samePath } from './soap-address.ts'
 
@@ -13,6 +16,32 @@ export function checkDestination({ addressing }: SoapMessage, path: string | und
     problem: 'To',
     messageId,
   })
+}
+
+/** The session that a message belongs to: the one of its connection, if it names that. Refuses any other. */
+export function checkSession(
+  { headers, action }: SoapMessage,
+  session: SoapSession | undefined,
+  sessions: ReadonlyMap<string, SoapSession>,
+): SoapSession {
+  const id = sessionIdOf(headers)
+  if (session !== undefined && id === session.id) return session
+  // The same words whether or not there is such a session; but if there is, somebody should know.
+  const foreign = id !== undefined && sessions.has(id)
+  const reason = session !== undefined || foreign ? 'wrong-session' : 'not-logged-in'
+  const detail = foreign ? 'the id of a session on another connection' : `a message without a session: ${action}`
+  throw new Rejection(
+    reason,
+    detail,
+    new SoapFault('Sender', 'not logged in', { subcodes: [ownSubcode('NotLoggedIn')] }),
+  )
+}
+
+/** Refuses a message that the host does not say yes to. */
+export function checkEntitled({ action }: SoapMessage, { username }: SoapSession, entitled: boolean): void {
+  if (entitled === true) return
+  const fault = new SoapFault('Sender', 'not entitled', { subcodes: [ownSubcode('NotEntitled')] })
+  throw new Rejection('not-entitled', `${username} may not send ${action}`, fault)
 }
 
 /** Refuses a message whose id the session has seen before. */

@@ -23,6 +23,8 @@ export interface SoapPeer {
   /** Reads nothing more from it until `resume`. */
   pause(): void
   resume(): void
+  /** It may be silent for as long as it likes from now on. */
+  keep(): void
   /** Ends the connection. */
   abort(): void
 }
@@ -33,6 +35,7 @@ export class ReceiverChannel extends AcceptedPeer implements SoapPeer {
   readonly roles: readonly string[] | undefined
   readonly #scope: ReceiverScope
   #paused = false
+  #kept = false
   #voice: Voice = { version: '1.2', addressing: '1.0' }
 
   constructor(client: Connection, scope: ReceiverScope) {
@@ -59,6 +62,10 @@ export class ReceiverChannel extends AcceptedPeer implements SoapPeer {
   resume(): void {
     this.#paused = false
     this.#readOn()
+  }
+
+  keep(): void {
+    this.#kept = true
   }
 
   checkVia(via: string): void {
@@ -129,7 +136,7 @@ export class ReceiverChannel extends AcceptedPeer implements SoapPeer {
     const { since, lastIn, lastOut, stalled } = this.client
     const { idleTimeout, messageTimeout } = this.#scope
     deadlines.offer(since, maxSessionAge, 'session-age')
-    if (!this.#paused) deadlines.offer(Math.max(since, lastIn, lastOut), idleTimeout, 'stale')
+    if (!this.#paused && !this.#kept) deadlines.offer(Math.max(since, lastIn, lastOut), idleTimeout, 'stale')
     if (this.wire.partSince > 0) deadlines.offer(this.wire.partSince, messageTimeout, 'message')
     if (stalled) deadlines.offer(lastOut, clientIdleTimeout, 'client-idle')
     for (const timeout of [idleTimeout, messageTimeout, clientIdleTimeout]) deadlines.mayBegin(timeout)

@@ -139,7 +139,7 @@ export class SoapSender extends Living<SoapSenderEvents> {
       await linkOpened(link)
       const goesOn = link.send(voice.version, envelope, outgoing.attachments)
       if (!goesOn && link.full && link.phase === 'open') {
-        await Promise.race([new Promise<void>((resolve) => this.#ready.push(resolve)), link.closed])
+        await new Promise<void>((resolve) => this.#ready.push(resolve))
       }
     } finally {
       this.#waiting--
@@ -165,6 +165,7 @@ export class SoapSender extends Living<SoapSenderEvents> {
       },
       linkReady: () => this.#resume(),
     })
+    fresh.once('close', () => this.#resume())
     this.#link = fresh
     this.adopt(fresh)
     return fresh

@@ -6,17 +6,16 @@ import type { Lifetime } from '../lifetime/lifetime.ts'
 import { isPromiseLike } from '../lifetime/owned.ts'
 import { AcceptedPeer } from './accepted-peer.ts'
 import { AddressingRejection, type EndpointReference } from './addressing.ts'
-import { SoapFault } from './fault.ts'
 import { NmfRejection } from './framing/nmf-decoder.ts'
 import { refusedMessage } from './incoming.ts'
 import type { SoapLimits } from './limits.ts'
 import type { SoapLink } from './link.ts'
 import { type Applicant, type CalledBack, Login } from './login/login.ts'
-import { sessionActions, sessionIdOf, writeAccepted } from './login/login-messages.ts'
+import { sessionActions, writeAccepted } from './login/login-messages.ts'
 import { loginRefused } from './login/login-refused.ts'
 import type { SoapMessage } from './message.ts'
-import { checkAnswersTo, checkDestination, checkNew } from './message-checks.ts'
-import { isAnonymous, ownSubcode, voiceOf, writeMessage } from './outgoing.ts'
+import { checkAnswersTo, checkDestination, checkEntitled, checkNew, checkSession } from './message-checks.ts'
+import { isAnonymous, voiceOf, writeMessage } from './outgoing.ts'
 import {
   answersOf,
   eachAnswer,
@@ -153,7 +152,7 @@ export class ServerChannel extends AcceptedPeer {
     const { action } = message
     checkDestination(message, this.#scope.rules.path)
     if (action === sessionActions.login || action === sessionActions.resume) return this.#beginLogin(message)
-    const session = this.#checkSession(message)
+    const session = checkSession(message, this.#session, this.#scope.sessions)
     session.heard(this.client.time())
     if (action === sessionActions.alive) return
     if (action === sessionActions.logout) {
@@ -186,25 +185,8 @@ export class ServerChannel extends AcceptedPeer {
     this.#readOn()
   }
 
-  #checkSession(message: SoapMessage): SoapSession {
-    const session = this.#session
-    const id = sessionIdOf(message.headers)
-    if (session !== undefined && id === session.id) return session
-    // The same words whether or not there is such a session; but if there is, somebody should know.
-    const foreign = id !== undefined && this.#scope.sessions.has(id)
-    const reason = session !== undefined || foreign ? 'wrong-session' : 'not-logged-in'
-    const detail = foreign
-      ? 'the id of a session on another connection'
-      : `a message without a session: ${message.action}`
-    const fault = new SoapFault('Sender', 'not logged in', { subcodes: [ownSubcode('NotLoggedIn')] })
-    throw new Rejection(reason, detail, fault)
-  }
-
   #dispatch(message: SoapMessage, session: SoapSession, entitled: boolean): void {
-    if (entitled !== true) {
-      const fault = new SoapFault('Sender', 'not entitled', { subcodes: [ownSubcode('NotEntitled')] })
-      throw new Rejection('not-entitled', `${session.username} may not send ${message.action}`, fault)
-    }
+    checkEntitled(message, session, entitled)
     const processor = this.#scope.rules.processors.get(message.action)
     if (processor === undefined) {
       const { version, messageId } = message.addressing

@@ -1,5 +1,5 @@
 import { bytesOption, durationOption, integerOption, invalidOption, knownOptions } from '../options.ts'
-import type { CallBackOptions } from './call-back.ts'
+import { type CallBackOptions, type CallBackRules, callBackRules } from './call-back.ts'
 import type { FramingName } from './framing/framing.ts'
 import { type SoapLimitOptions, type SoapLimits, soapLimitNames, soapLimits } from './limits.ts'
 import type { ThrottleLimits } from './login/login-throttle.ts'
@@ -67,7 +67,7 @@ export interface ServerRules {
   readonly framings: readonly FramingName[]
   readonly understands: SoapServerOptions['understands']
   readonly roles: readonly string[] | undefined
-  readonly callBack: CallBackOptions | undefined
+  readonly callBack: CallBackRules | undefined
   readonly loginTimeout: number
   readonly staleTimeout: number
   readonly graceTime: number
@@ -121,7 +121,7 @@ export function serverRules(given: SoapServerOptions): ServerRules {
     framings: framingsOption(given.framings),
     understands: given.understands,
     roles: given.roles,
-    callBack: given.callBack === false ? undefined : (given.callBack ?? {}),
+    callBack: given.callBack === false ? undefined : callBackRules(given.callBack ?? {}),
     loginTimeout: durationOption('loginTimeout', given.loginTimeout, 10_000),
     staleTimeout: durationOption('staleTimeout', given.staleTimeout, 120_000, true),
     graceTime: durationOption('graceTime', given.graceTime, 0, true),

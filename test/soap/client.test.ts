@@ -11,7 +11,7 @@ import {
 } from '../../src/soap/index.ts'
 import { TestAuthority } from '../support/certificates.ts'
 import { closedPort, TestServer } from '../support/net.ts'
-import { Served, stands, until } from './support.ts'
+import { Served, stands, turn, until } from './support.ts'
 
 const echo: Record<string, ProcessorFunction> = { 'urn:test/echo': ({ body }) => body ?? xml('urn:test', 'Empty') }
 const n = (value: number): ReturnType<typeof xml> => xml('urn:test', 'N', value)
@@ -44,7 +44,7 @@ describe('a client', () => {
     await using served = await Served.start({
       processors: {
         'urn:test/later': async ({ body }) => {
-          await new Promise((resolve) => setTimeout(resolve, Number(body?.text) % 7))
+          for (let turns = Number(body?.text) % 7; turns > 0; turns--) await turn()
           return body
         },
       },
@@ -396,11 +396,12 @@ describe('a server that calls back', () => {
     client.on('message', (message) => got.push(message))
     await using intruder = new SoapSender(`soap.tcp://127.0.0.1:${port}`)
     await intruder.send({ action: 'urn:test/Tick', body: n(1) })
+    await until(() => expect(intruder.size).toBe(0))
     await intruder.send({
       action: 'urn:xps:soap:session/challenge',
       body: xml('urn:xps:soap:session', 'Challenge', { Session: client.sessionId, Nonce: 'x', Proof: 'y' }),
     })
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await until(() => expect(intruder.size).toBe(0))
     expect(got).toEqual([])
   })
 })

@@ -9,8 +9,8 @@ import {
   soapServer,
   xml,
 } from '../../src/soap/index.ts'
-import { inMemory, sessionContract } from '../../src/testing/index.ts'
-import { envelopeText, own, Served, stands, until } from './support.ts'
+import { inMemory, ManualClock, sessionContract } from '../../src/testing/index.ts'
+import { envelopeText, own, Served, stands, turn, until } from './support.ts'
 
 const tick = xml('urn:quotes', 'Tick', { price: 1 })
 
@@ -57,17 +57,22 @@ describe('a session', () => {
   })
 
   it('that is silent for too long is ended, and one that says now and then that it lives is not', async () => {
-    await using served = await Served.start({ staleTimeout: 400 })
+    const clock = new ManualClock()
+    await using served = await Served.start({ staleTimeout: 1_000 }, { clock })
     const ended: [string, unknown, number][] = []
-    const began = performance.now()
     served.server.on('login', (session) => {
-      session.on('close', (error) => ended.push([session.id, error?.reason, performance.now() - began]))
+      session.on('close', (error) => ended.push([session.id, error?.reason, clock.now()]))
     })
     await served.loggedIn({ sessionId: 'silent', heartbeatInterval: 0, reconnect: false })
-    const alive = await served.loggedIn({ sessionId: 'alive', heartbeatInterval: 100 })
-    await until(() => expect(ended.length).toBe(1))
-    expect(ended[0]).toEqual(['silent', 'stale', expect.toSatisfy((time: number) => time >= 400 && time < 900)])
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    const alive = await served.loggedIn({ sessionId: 'alive', heartbeatInterval: 300, clock })
+    while (clock.now() < 5_000) {
+      clock.advance(100)
+      const { messages } = served.server.stats()
+      // A heartbeat is due, and has to come before the time moves on.
+      if (clock.now() % 300 === 0) await until(() => expect(served.server.stats().messages).toBeGreaterThan(messages))
+      else await turn()
+    }
+    expect(ended).toEqual([['silent', 'stale', expect.toSatisfy((time: number) => time >= 1_000 && time <= 1_300)]])
     expect(alive.connected).toBe(true)
     expect(served.core.stats().timedOut.stale).toBe(1)
   })
@@ -120,7 +125,7 @@ describe('a session', () => {
           try {
             for (;;) {
               yield tick
-              await new Promise((resolve) => setTimeout(resolve, 1))
+              await turn()
             }
           } finally {
             stopped++
@@ -183,7 +188,7 @@ describe('a client that takes less than it is sent', () => {
     expect(sent).toBeLessThan(800)
     // Nor is it listened to meanwhile.
     for (let count = 0; count < 5; count++) await raw.send('urn:test/unknown')
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await stands(() => served.server.stats().messages)
     expect(served.server.stats().messages).toBe(3)
     raw.peer.resume()
     await until(() => expect(sent).toBe(800))

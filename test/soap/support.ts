@@ -19,8 +19,28 @@ import {
 } from '../../src/soap/index.ts'
 import { envelopeNamespaces } from '../../src/soap/names.ts'
 import { readXml } from '../../src/soap/xml/reader.ts'
+import type { ManualClock } from '../../src/testing/index.ts'
 
 export { stands, until } from '../support/until.ts'
+
+/** Lets everything that is due now happen, before a test moves its clock. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Moves a clock on, again and again, until a promise is settled. */
+export async function passing<T>(clock: ManualClock, promise: Promise<T>): Promise<T> {
+  let settled = false
+  const both = promise.finally(() => {
+    settled = true
+  })
+  both.catch(() => {}) // Whoever waits is told.
+  while (!settled) {
+    clock.advance(100)
+    await turn()
+  }
+  return both
+}
 
 export const soap11: string = envelopeNamespaces['1.1']
 export const soap12: string = envelopeNamespaces['1.2']

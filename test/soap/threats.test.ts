@@ -1,11 +1,11 @@
-import { runInNewContext } from 'node:vm'
 import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { xml } from '../../src/soap/index.ts'
 import { LoginThrottle } from '../../src/soap/login/login-throttle.ts'
 import { readXml } from '../../src/soap/xml/reader.ts'
 import { ManualClock } from '../../src/testing/index.ts'
-import { own, Served, until } from './support.ts'
+import { own, passing, Served, turn, until } from './support.ts'
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
@@ -62,14 +62,15 @@ describe('what is remembered', () => {
   })
 
   it('of logins is little, whatever is said in them', async () => {
-    await using served = await Served.start({ loginDelay: 1, maxLoginDelay: 5, loginTimeout: 60_000 })
+    const clock = new ManualClock()
+    await using served = await Served.start({ maxLoginDelay: 500, loginTimeout: 3_600_000 }, { clock })
     const raw = await served.raw()
     const before = heapUsed()
     for (let count = 0; count < 25; count++) {
       await raw.send(`${own}/login`, login('a', `user number ${count}`, 'wrong', `<x>${'x'.repeat(50_000)}</x>`), {
         session: false,
       })
-      await raw.next()
+      await passing(clock, raw.next())
     }
     expect(heapUsed() - before).toBeLessThan(600_000)
   })
@@ -108,10 +109,24 @@ describe('before it has logged in, a client', () => {
   })
 
   it('is refused at once if its login would have to wait for longer than it may take', async () => {
-    await using served = await Served.start({ loginDelay: 200, loginTimeout: 500 })
-    const clients = Array.from({ length: 3 }, () => served.client({ password: 'wrong' }).login())
-    const refused = await Promise.allSettled(clients)
-    expect(refused.map((one) => (one as PromiseRejectedResult).reason.code)).toEqual(Array(3).fill('XPS_SOAP_FAULT'))
+    const clock = new ManualClock()
+    let asked = 0
+    await using served = await Served.start(
+      { loginDelay: 1_000, loginTimeout: 1_500, login: () => ++asked < 0 },
+      { clock },
+    )
+    for (const count of [1, 2]) {
+      const raw = await served.raw()
+      const answer = raw.login('wrong')
+      await until(() => expect(asked).toBe(count))
+      await turn()
+      clock.advance(1_100)
+      expect((await answer).fault?.message).toBe('the login is refused')
+    }
+    // This one would wait for a second, and then for another one to be refused.
+    const raw = await served.raw()
+    expect((await raw.login('wrong')).fault?.message).toBe('the login is refused')
+    expect(served.rejected).toEqual(['login', 'login', 'throttled'])
   })
 })
 
@@ -139,9 +154,11 @@ describe('a client that has ended its side', () => {
   it('is gone soon, whatever it still waits for', async () => {
     let ended: string | undefined
     await using served = await Served.start({ processors: { 'urn:test/never': () => new Promise(() => {}) } })
-    served.server.on('login', (session) => session.own(() => {
-      ended = session.id
-    }))
+    served.server.on('login', (session) =>
+      session.own(() => {
+        ended = session.id
+      }),
+    )
     const raw = await served.raw()
     await raw.login()
     await raw.send('urn:test/never')

@@ -136,6 +136,7 @@ export class Login {
     const address = client.remoteAddress
     const link = await callBacks.dial({
       address,
+      secure: client.secure,
       wish,
       sessionId,
       voice: voiceOf(message),
