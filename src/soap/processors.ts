@@ -1,4 +1,5 @@
 import { XpsError } from '../errors.ts'
+import { isPromiseLike } from '../lifetime/owned.ts'
 import { invalidOption, knownOptions } from '../options.ts'
 import { SoapFault } from './fault.ts'
 import type { SoapMessage, SoapOutgoing } from './message.ts'
@@ -62,7 +63,7 @@ export function processor<Value>(options: ProcessorOptions<Value>): Processor {
         if (one.issues !== undefined) throw new InvalidBody(describeIssues(one.issues))
         return handle({ ...message, value: one.value }, session)
       }
-      return result instanceof Promise ? result.then(go) : go(result)
+      return isPromiseLike(result) ? result.then(go) : go(result)
     },
     dispose: () => dispose?.(),
   }

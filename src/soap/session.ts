@@ -46,7 +46,7 @@ export class SoapSession extends Living<SoapSessionEvents> {
   /** @internal When its client last sent a message. */
   lastTime: number
   #token = newToken()
-  /** The one before, which holds until the client is known to have the new one. */
+  /** The one that the client is known to have, which holds until it is known to have the new one. */
   #formerToken: string | undefined
   #transport: Transport | undefined
   #to: string | undefined
@@ -152,7 +152,7 @@ export class SoapSession extends Living<SoapSessionEvents> {
 
   /** @internal Its client has come back, and is to have another secret. */
   renewToken(): void {
-    this.#formerToken = this.#token
+    this.#formerToken ??= this.#token
     this.#token = newToken()
   }
 

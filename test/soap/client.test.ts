@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isXpsError } from '../../src/index.ts'
+import { isXpsError, type UpstreamTlsOptions } from '../../src/index.ts'
 import {
   type ProcessorFunction,
   SoapClient,
@@ -7,11 +7,12 @@ import {
   type SoapMessage,
   SoapSender,
   type SoapSession,
+  soapServer,
   xml,
 } from '../../src/soap/index.ts'
 import { TestAuthority } from '../support/certificates.ts'
 import { closedPort, TestServer } from '../support/net.ts'
-import { Served, stands, turn, until } from './support.ts'
+import { own, type RawPeer, Served, stands, turn, until } from './support.ts'
 
 const echo: Record<string, ProcessorFunction> = { 'urn:test/echo': ({ body }) => body ?? xml('urn:test', 'Empty') }
 const n = (value: number): ReturnType<typeof xml> => xml('urn:test', 'N', value)
@@ -187,6 +188,20 @@ describe('a client', () => {
     await expect(served.loggedIn()).rejects.toBeDefined()
     expect(served.server.stats().connections).toBe(1)
   })
+
+  it('shows a certificate where one is asked for, and is not let in with a wrong one', async () => {
+    using authority = new TestAuthority()
+    using others = new TestAuthority('somebody else')
+    const { cert, key } = authority.issue('127.0.0.1').pem
+    const ca = authority.ca.pem.cert
+    const tls = { cert, key, ca, clientCertificate: 'require' } as const
+    await using served = await Served.start({ processors: echo }, {}, { tls })
+    await using client = await served.loggedIn({ tls: { ca, ...authority.issue('ann').pem } })
+    expect((await client.request('urn:test/echo', n(1))).body?.text).toBe('1')
+    await expect(served.loggedIn({ tls: { ca, ...others.issue('ann').pem } })).rejects.toBeDefined()
+    await expect(served.loggedIn({ tls: { ca } })).rejects.toBeDefined()
+    expect(served.server.stats()).toMatchObject({ sessions: 1, logins: 1 })
+  })
 })
 
 describe('a client whose connection breaks', () => {
@@ -271,6 +286,32 @@ describe('a client whose connection breaks', () => {
     expect((await raw.next()).body?.name).toBe('Accepted')
     await client.closed
     await until(() => expect(served.server.stats()).toMatchObject({ sessions: 1, resumed: 1, connections: 1 }))
+  })
+
+  it('may come back by the secret that it has, if it has not been told the next one', async () => {
+    await using served = await Served.start({ graceTime: 5_000, processors: echo })
+    const sessions = sessionsOf(served)
+    const first = await served.raw()
+    await first.login()
+    const { token = '', id = '' } = sessions[0] ?? {}
+    const back = async (secret: string): Promise<RawPeer> => {
+      const raw = await served.raw()
+      const body = `<Resume xmlns="${own}"><Session>${id}</Session><Token>${secret}</Token></Resume>`
+      await raw.send(`${own}/resume`, body, { session: false })
+      return raw
+    }
+    // The answers to the first attempts are lost on their way.
+    for (let count = 0; count < 2; count++) {
+      expect((await (await back(token)).next()).body?.name).toBe('Accepted')
+    }
+    const raw = await back(token)
+    const accepted = (await raw.next()).body
+    expect(accepted?.name).toBe('Accepted')
+    // From the first message on it is known to have the new one.
+    await raw.send('urn:test/echo', '', { session: id })
+    await raw.next()
+    expect((await (await back(token)).next()).fault?.has('LoginRefused')).toBe(true)
+    expect((await (await back(accepted?.string('Token') ?? '')).next()).body?.name).toBe('Accepted')
   })
 
   it('does not keep a server from closing', async () => {
@@ -375,6 +416,31 @@ describe('a server that calls back', () => {
   it('does so for nobody where it is told not to', async () => {
     await using served = await Served.start({ callBack: false })
     await expect(served.loggedIn({ callBack: true })).rejects.toMatchObject({ message: 'clients are not called back' })
+  })
+
+  it('does so over TLS, and not in plain text for who has logged in over TLS', async () => {
+    using authority = new TestAuthority()
+    const { cert, key } = authority.issue('127.0.0.1').pem
+    const ca = authority.ca.pem.cert
+    const told = async (tls: UpstreamTlsOptions | undefined): Promise<unknown> => {
+      await using served = await Served.start(
+        { processors: subscribe, callBack: tls === undefined ? {} : { tls } },
+        {},
+        { tls: { cert, key } },
+      )
+      const client = served.client({ callBack: { tls: { cert, key } }, tls: { ca } })
+      const refusal = await client.login().then(
+        () => undefined,
+        (error: Error) => error.message,
+      )
+      return refusal ?? (await client.request('urn:test/echo', n(7))).body?.text
+    }
+    expect(await told({ ca })).toBe('7')
+    expect(await told(undefined)).toBe('no call-back: it would not be encrypted, as the login was')
+  })
+
+  it('is told of wrong options when it is made, and not by its first client', () => {
+    expect(() => soapServer({ login: () => true, processors: {}, callBack: { minPort: 0 } })).toThrow('minPort')
   })
 
   it('ends a session whose call-back connection breaks', async () => {

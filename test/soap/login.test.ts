@@ -89,6 +89,8 @@ describe('refused logins', () => {
     )
     expect(again.every(({ status }) => status === 'rejected')).toBe(true)
     expect(served.server.stats().rejected.throttled).toBeGreaterThan(5)
+    const other = await served.raw('1.2', '127.0.0.2')
+    expect((await other.login()).body?.name).toBe('Accepted')
   })
 })
 

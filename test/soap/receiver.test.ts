@@ -79,6 +79,11 @@ describe('a receiver and senders', () => {
     await using receiver = await SoapReceiver.open('soap.tcp://localhost:0/', () => {})
     const other = SoapReceiver.open(`soap.tcp://127.0.0.1:${receiver.port}/`, () => {})
     await expect(other).rejects.toSatisfy((error: unknown) => isXpsError(error, 'XPS_LISTEN'))
+    // Another address of this machine, which a receiver at all addresses is reached at.
+    const elsewhere = (port: number): Promise<void> => new SoapSender(`soap.tcp://127.0.0.2:${port}/`).send(n(1))
+    await expect(elsewhere(receiver.port)).rejects.toSatisfy((error: unknown) => isXpsError(error, 'XPS_CONNECT'))
+    await using everywhere = await SoapReceiver.open('soap.tcp://any.example:0/', () => {})
+    await elsewhere(everywhere.port)
   })
 
   it('connect again after the connection broke', async () => {

@@ -100,8 +100,9 @@ export class Served implements AsyncDisposable {
   }
 
   /** A peer that sends whatever the test wants. */
-  async raw(version: SoapVersion = '1.2'): Promise<RawPeer> {
-    const socket = connect({ port: this.listener.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+  async raw(version: SoapVersion = '1.2', localAddress = '127.0.0.1'): Promise<RawPeer> {
+    const { port } = this.listener
+    const socket = connect({ port, host: '127.0.0.1', localAddress, allowHalfOpen: true, noDelay: true })
     await once(socket, 'connect')
     return new RawPeer(socket, version)
   }

@@ -134,3 +134,37 @@ describe('NMF', () => {
     )
   })
 })
+
+// The records of a conversation of WCF as `example.trace` of ernw/net.tcp-proxy has it, with other bytes in its envelopes:
+// they are binary XML there, which is not read here.
+describe('NMF as WCF speaks it', () => {
+  const via = Buffer.from('net.tcp://192.168.56.1:8523/Service1')
+  const envelope = (size: string, length: number): Buffer =>
+    Buffer.concat([hex(`06${size}`), Buffer.alloc(length, 'x')])
+  const client = (encoding: string): Buffer[] => [
+    ...[hex('000100'), hex('0102'), Buffer.concat([hex('0224'), via]), hex(`03${encoding}`), hex('0c')],
+    ...[envelope('b001', 176), envelope('42', 66), hex('07')],
+  ]
+  const lengths = (found: Collector): number[] => found.texts.map(({ length }) => length)
+
+  it('is read from the client, record by record and in one piece', () => {
+    for (const pieces of [client('03'), [Buffer.concat(client('03'))]]) {
+      const { decoder, found } = server()
+      for (const piece of pieces) feed(decoder, piece)
+      expect(lengths(found)).toEqual([176, 66])
+      expect(found.told).toEqual([`preamble ${via} 3`, 'ended'])
+    }
+  })
+
+  it('is read from the server', () => {
+    const found = new Collector()
+    const decoder = new NmfDecoder('client', found, defaultFrameLimits, nmfEncodingFor('1.2'))
+    for (const piece of [hex('0b'), envelope('bd02', 317), envelope('db01', 219), hex('07')]) feed(decoder, piece)
+    expect(lengths(found)).toEqual([317, 219])
+    expect(found.told).toEqual(['accepted', 'ended'])
+  })
+
+  it('is refused for its binary XML, before an envelope is looked at', () => {
+    expect(refusal(Buffer.concat(client('08')))).toBe('ContentTypeInvalid')
+  })
+})
