@@ -30,7 +30,11 @@ export interface SoapClientOptions extends SoapDialOptions {
   loginTimeout?: number
   /** How long an answer may take, in milliseconds. @default 30000 */
   requestTimeout?: number
-  /** After how long without a message the server is told that we are alive, in milliseconds; 0 for never. @default 30000 */
+  /**
+   * After how long without a message the server is told that we are alive, in milliseconds; 0 for never. More often if
+   * the server waits for less than three times as long.
+   * @default 30000
+   */
   heartbeatInterval?: number
   /** Whether to come back with the same session when the connection breaks, if the server waits for it. @default true */
   reconnect?: boolean

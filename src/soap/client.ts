@@ -304,9 +304,16 @@ export class SoapClient extends Living<SoapClientEvents> implements AsyncIterabl
     for (const resolve of ready) resolve()
   }
 
+  /** As often as it was told to, and several times in the time that the server waits. */
+  get #beatInterval(): number {
+    const { heartbeatInterval } = this.#rules
+    const { staleTimeout = 0 } = this.#accepted ?? {}
+    return staleTimeout === 0 ? heartbeatInterval : Math.min(heartbeatInterval, Math.ceil(staleTimeout / 3))
+  }
+
   /** Tells the server now and then that we are alive. */
   #beat(): void {
-    const interval = this.#rules.heartbeatInterval
+    const interval = this.#beatInterval
     if (interval === 0 || this.phase !== 'open') return
     const { clock } = this.#target
     const due = Math.max(0, this.#lastSent + interval - clock.now())

@@ -11,7 +11,7 @@ import { XmlElement } from './xml/element.ts'
 
 /** What happens to a {@link SoapSession}. */
 export interface SoapSessionEvents {
-  /** Its client takes messages again, after `send` had returned false. */
+  /** Its client takes messages again, or is there again, after `send` had returned false. */
   drain: []
   /** Its client is gone; it may come back within the grace time. */
   lost: []
@@ -116,6 +116,8 @@ export class SoapSession extends Living<SoapSessionEvents> {
     if (!this.#lost) return
     this.#lost = false
     this.emit('resumed')
+    // Whoever was told to wait while nobody was there.
+    this.emit('drain')
   }
 
   /** @internal The client is gone. */

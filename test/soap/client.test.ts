@@ -243,6 +243,21 @@ describe('a client whose connection breaks', () => {
     expect(served.server.stats().sessions).toBe(0)
   })
 
+  it('is sent to again by who had been told to wait for it', async () => {
+    await using served = await Served.start({ graceTime: 5_000 })
+    const sessions = sessionsOf(served)
+    const client = await served.loggedIn({ reconnectDelay: 10 })
+    const got: SoapMessage[] = []
+    client.on('urn:test/N', (message) => got.push(message))
+    const [session] = sessions as [SoapSession]
+    session.once('lost', () => {
+      expect(session.send(n(1))).toBe(false)
+      session.once('drain', () => session.send(n(2)))
+    })
+    for (const channel of served.core.sessions) channel.connections[0]?.abort()
+    await until(() => expect(got.map(({ body }) => body?.text)).toEqual(['2']))
+  })
+
   it('says at once that there is no connection now', async () => {
     await using served = await Served.start({ processors: echo, graceTime: 5_000 })
     const client = await served.loggedIn({ reconnectDelay: 100 })

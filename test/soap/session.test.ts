@@ -77,6 +77,17 @@ describe('a session', () => {
     expect(served.core.stats().timedOut.stale).toBe(1)
   })
 
+  it('is kept alive by a client that would be silent for longer than the server waits', async () => {
+    const clock = new ManualClock()
+    await using served = await Served.start({ staleTimeout: 900 }, { clock })
+    const client = await served.loggedIn({ clock })
+    for (const beat of [1, 2, 3, 4, 5, 6]) {
+      clock.advance(300)
+      await until(() => expect(served.server.stats().messages).toBe(1 + beat))
+    }
+    expect(client.connected).toBe(true)
+  })
+
   it('sends its client messages, also later and from what it owns', async () => {
     const listeners = new Set<() => void>()
     await using served = await Served.start({
