@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks'
 import { describe, expect, it } from 'vitest'
 import { hashPassword, verifyPassword, xml } from '../../src/soap/index.ts'
 import { LoginThrottle } from '../../src/soap/login/login-throttle.ts'
@@ -12,6 +13,35 @@ describe('a password', () => {
     expect(await verifyPassword('sesame', hash)).toBe(false)
     expect(await verifyPassword('sesame é', undefined)).toBe(false)
     await expect(verifyPassword('x', 'md5$1')).rejects.toThrow('hash must be one')
+  })
+})
+
+describe('a password that is not right', () => {
+  it('is the same work for an unknown user as for one that is known, and so takes the same time', async () => {
+    const hash = await hashPassword('sesame')
+    let begun = 0
+    const hook = createHook({
+      init(_id, type) {
+        if (type === 'SCRYPTREQUEST') begun++
+      },
+    }).enable()
+    const work = async (known: string | undefined): Promise<number> => {
+      const before = process.cpuUsage()
+      expect(await verifyPassword('wrong', known)).toBe(false)
+      const { user, system } = process.cpuUsage(before)
+      return user + system
+    }
+    // The best of each, and time on a processor only: others may have it in between.
+    const [right, unknown]: [number[], number[]] = [[], []]
+    for (let round = 0; round < 3; round++) {
+      right.push(await work(hash))
+      unknown.push(await work(undefined))
+    }
+    hook.disable()
+    expect(begun).toBe(6)
+    const ratio = Math.min(...unknown) / Math.min(...right)
+    expect(ratio).toBeGreaterThan(0.6)
+    expect(ratio).toBeLessThan(1.7)
   })
 })
 
