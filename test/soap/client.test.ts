@@ -10,9 +10,10 @@ import {
   soapServer,
   xml,
 } from '../../src/soap/index.ts'
+import { ManualClock } from '../../src/testing/index.ts'
 import { TestAuthority } from '../support/certificates.ts'
 import { closedPort, TestServer } from '../support/net.ts'
-import { own, type RawPeer, Served, stands, turn, until } from './support.ts'
+import { own, passing, type RawPeer, Served, stands, turn, until } from './support.ts'
 
 const echo: Record<string, ProcessorFunction> = { 'urn:test/echo': ({ body }) => body ?? xml('urn:test', 'Empty') }
 const n = (value: number): ReturnType<typeof xml> => xml('urn:test', 'N', value)
@@ -431,6 +432,21 @@ describe('a server that calls back', () => {
   it('does so for nobody where it is told not to', async () => {
     await using served = await Served.start({ callBack: false })
     await expect(served.loggedIn({ callBack: true })).rejects.toMatchObject({ message: 'clients are not called back' })
+  })
+
+  it('ends a session whose client takes nothing from that connection for too long', async () => {
+    const clock = new ManualClock()
+    const limits = { maxQueuedBytes: '64mb', staleTimeout: 0 }
+    await using served = await Served.start(limits, { clock, clientIdleTimeout: 5_000 })
+    const sessions = sessionsOf(served)
+    await using client = await served.loggedIn({ callBack: true, maxBuffered: 1, reconnect: false })
+    // Somebody iterates, and takes nothing.
+    client[Symbol.asyncIterator]()
+    const [session] = sessions as [SoapSession]
+    const big = xml('urn:test', 'N', 'x'.repeat(1_000_000))
+    for (let count = 0; count < 30; count++) session.send(big)
+    const ended = new Promise((resolve) => session.once('close', resolve))
+    expect(await passing(clock, ended)).toMatchObject({ code: 'XPS_TIMEOUT', reason: 'client-idle' })
   })
 
   it('does so over TLS, and not in plain text for who has logged in over TLS', async () => {
