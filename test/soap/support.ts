@@ -13,6 +13,7 @@ import {
   type SoapFault,
   type SoapServer,
   type SoapServerOptions,
+  type SoapSession,
   type SoapVersion,
   soapServer,
   type XmlElement,
@@ -111,6 +112,13 @@ export class Served implements AsyncDisposable {
     this.core.abort()
     await this.core.closed
   }
+}
+
+/** The sessions that log in, in their order. */
+export function sessionsOf(served: Served): SoapSession[] {
+  const sessions: SoapSession[] = []
+  served.server.on('login', (session) => sessions.push(session))
+  return sessions
 }
 
 /** What a raw peer was sent. */
