@@ -5,7 +5,6 @@ import {
   SoapClient,
   type SoapFault,
   type SoapMessage,
-  SoapSender,
   type SoapSession,
   xml,
 } from '../../src/soap/index.ts'
