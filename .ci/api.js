@@ -12,6 +12,7 @@ const reports = {
   'dist/http.d.ts': 'docs/api/xps-http.api.md',
   'dist/http-proxy.d.ts': 'docs/api/xps-http-proxy.api.md',
   'dist/state.d.ts': 'docs/api/xps-state.api.md',
+  'dist/http-sessions.d.ts': 'docs/api/xps-http-sessions.api.md',
   'dist/soap.d.ts': 'docs/api/xps-soap.api.md',
   'dist/testing.d.ts': 'docs/api/xps-testing.api.md',
 }

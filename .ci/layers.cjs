@@ -2,6 +2,7 @@
 //
 //        cli                    the public entries only
 //    http-proxy                 a face on http
+//    http-sessions              on http and state: what joins the two
 //    index · testing            testing: everything below it
 //   http   state   soap         never each other
 //          core
@@ -21,6 +22,7 @@ const rooms = {
   soap: ['core', 'admission', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
   index: ['core', 'admission', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
   testing: ['state', 'core', 'admission', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
+  'http-sessions': ['http', 'state', 'core', 'admission', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
   'http-proxy': ['http', 'core', 'admission', 'lifetime', 'pipe', 'errors', 'options', 'clock'],
   cli: ['index', 'http', 'state'],
 }

@@ -274,8 +274,8 @@ function memberOf(member: ts.TypeElement): Member {
 /** The names that the public entries export. */
 function publicTypes(): string[] {
   const names: string[] = []
-  for (const entry of ['src/index.ts', 'src/http/index.ts', 'src/state/index.ts', 'src/soap/index.ts']) {
-    ts.forEachChild(sourceFile(entry), (node) => {
+  for (const entry of ['index.ts', 'http/index.ts', 'state/index.ts', 'http-sessions/index.ts', 'soap/index.ts']) {
+    ts.forEachChild(sourceFile(`src/${entry}`), (node) => {
       if (!ts.isExportDeclaration(node) || node.exportClause === undefined) return
       if (ts.isNamedExports(node.exportClause)) names.push(...node.exportClause.elements.map(({ name }) => name.text))
     })

@@ -17,7 +17,7 @@ export function jsonOf(session: object): JsonEntries {
 /** The object of which {@link jsonOf} was made. What others have put that is no JSON is a text. */
 export function sessionOf(entries: Iterable<readonly [string, string]>): Record<string, unknown> {
   const session: Record<string, unknown> = {}
-  for (const [name, json] of entries) if (name !== '__proto__') session[name] = parse(json)
+  for (const [name, json] of entries) if (name !== '__proto__') session[name] = parsedValue(json)
   // The frameworks count on it.
   session['cookie'] ??= {}
   return session
@@ -38,7 +38,8 @@ export function idleOf(session: unknown): number | undefined {
   return typeof age === 'number' && age > 0 && Number.isFinite(age) ? Math.ceil(age) : undefined
 }
 
-function parse(text: string): unknown {
+/** The value of a JSON; what others have put that is none is a text. */
+export function parsedValue(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
