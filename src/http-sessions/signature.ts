@@ -12,7 +12,11 @@ export class Signer {
   /** Throws `XPS_INVALID_OPTION`, with `name` in it and never a key. */
   constructor(name: string, keys: readonly (string | Uint8Array)[]) {
     if (!Array.isArray(keys) || keys.length === 0 || keys.length > mostKeys) {
-      throw invalidOption(name, keys, `a list of 1 to ${mostKeys} keys, the newest first`)
+      throw invalidOption(
+        name,
+        Array.isArray(keys) ? `${keys.length}` : 'something else',
+        `a list of 1 to ${mostKeys} keys, the newest first`,
+      )
     }
     this.#keys = keys.map((key, index) => secretKey(`${name}[${index}]`, key as string | Uint8Array))
   }
