@@ -129,6 +129,11 @@ export class CookieSession<Data extends object = Record<string, unknown>> {
     return this.#owner.commit()
   }
 
+  /** @internal What it was found with. */
+  get entries(): ReadonlyMap<string, string> {
+    return this.#entries
+  }
+
   /** @internal */
   get access(): SessionAccess {
     return this.#access

@@ -14,6 +14,7 @@ import type { Container } from '../state/container.ts'
 import { longestLifetime } from '../state/limits.ts'
 import { SharedSessions } from '../state/shared-sessions.ts'
 import type { CookieSession } from './cookie-session.ts'
+import { RetiredIds } from './retired-ids.ts'
 import type { CookieSessionsStats, Rules } from './rules.ts'
 import { SessionCookie, type SessionCookieOptions } from './session-cookie.ts'
 import { Signer } from './signature.ts'
@@ -50,7 +51,7 @@ export interface CookieSessionsOptions<Data extends object = Record<string, unkn
   /** How long a session may be there, used or not, in milliseconds; 0 for ever. @default 0 */
   absoluteLifetime?: number
   /**
-   * How long the id before a rotation can still be read, in milliseconds. Of a `StateClient` or `SharedSessions` it is theirs.
+   * How long requests with the id before a rotation find what was there then, in milliseconds. They change nothing.
    * @default 10000
    */
   graceLifetime?: number
@@ -319,7 +320,8 @@ function rulesOf<Data extends object>(
     absolute: Math.ceil(absolute / 1_000),
   })
   const time = timeOf(clock)
-  const { source, own } = sourceOf(store, options, idle, absolute)
+  const { source, own } = sourceOf(store, clock, idle, absolute)
+  const wheel = new Wheel(clock ?? systemClock)
   const rules: Rules = {
     source,
     cookie,
@@ -332,7 +334,8 @@ function rulesOf<Data extends object>(
     wait: lockTimeout === undefined ? {} : { lockTimeout: durationOption('lockTimeout', lockTimeout, 0, true) },
     holdTimeout: durationOption('holdTimeout', options.holdTimeout, 30_000),
     retryAfter: integerOption('retryAfter', options.retryAfter, 1, { min: 0, max: 86_400 }),
-    clock: new Wheel(clock ?? systemClock),
+    clock: wheel,
+    retired: new RetiredIds(wheel, durationOption('graceLifetime', options.graceLifetime, 10_000, true)),
     seconds: () => Math.floor(time() / 1_000),
     counts: {
       opened: 0,
@@ -352,7 +355,7 @@ function rulesOf<Data extends object>(
 
 function sourceOf(
   store: Container | CookieSessionSource,
-  { graceLifetime, clock }: { graceLifetime?: number; clock?: Clock },
+  clock: Clock | undefined,
   idleLifetime: number,
   absoluteLifetime: number,
 ): { source: CookieSessionSource; own: SharedSessions | undefined } {
@@ -360,15 +363,11 @@ function sourceOf(
     throw invalidOption('store', store, 'a container, a StateClient or SharedSessions')
   }
   if ('openSession' in store) {
-    if (graceLifetime !== undefined) {
-      throw invalidOption('graceLifetime', graceLifetime, 'left out: it is that of the state server or SharedSessions')
-    }
     return { source: store, own: undefined }
   }
   const own = new SharedSessions(store, {
     idleLifetime,
     absoluteLifetime,
-    graceLifetime: durationOption('graceLifetime', graceLifetime, 10_000, true),
     ...(clock === undefined ? {} : { clock }),
   })
   return { source: own, own }

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { OpenOptions } from '../state/shared-sessions.ts'
+import type { RetiredIds } from './retired-ids.ts'
 import type { SessionCookie } from './session-cookie.ts'
 import type { CookieSessionSource } from './source.ts'
 
@@ -34,6 +35,7 @@ export interface Rules {
   readonly whenDown: 'refuse' | 'pass'
   readonly rolling: boolean
   readonly rotateOn: ReadonlySet<string>
+  readonly retired: RetiredIds
   /** How long a session may be unused, in milliseconds, where the store has to be told so. */
   readonly idle: number | undefined
   readonly wait: Pick<OpenOptions, 'lockTimeout'>

@@ -10,7 +10,10 @@ const longestField = 8_192
 /** Takes away what only we may say: also what has underscores for hyphens, which some servers take for the same. */
 export function guardFields(headers: Fields, guarded: ReadonlySet<string>): void {
   let found: string[] | undefined
-  for (const [name] of headers) {
+  for (let index = 0; index < headers.size; index++) {
+    // None of ours is one that everybody knows.
+    if (headers.kindAt(index) !== 0) continue
+    const name = headers.nameAt(index)
     if (!guarded.has(name.toLowerCase().replaceAll('_', '-'))) continue
     found ??= []
     found.push(name)

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import { kinds } from '../http/fields.ts'
 import type { Transaction } from '../http/transaction.ts'
 import { integerOption, invalidOption, knownOptions } from '../options.ts'
 import type { CookieSession } from './cookie-session.ts'
@@ -128,13 +129,12 @@ function choice(name: string, given: RouteChoice): (transaction: Transaction) =>
   return ({ route }) => route?.name !== undefined && names.has(route.name)
 }
 
-/** Fields that say something else already. */
-const taken =
-  /^(?:host|cookie|set-cookie|connection|content-.*|transfer-encoding|te|trailer|upgrade|forwarded|via|x-forwarded-.*)$/
+/** Fields that say something else already, besides those that everybody knows. */
+const taken = /^(?:cookie|authorization|content-.*|x-forwarded-.*|sec-.*|access-control-.*)$/
 
 function fieldName(option: string, name: string): string {
   const lower = typeof name === 'string' ? name.toLowerCase() : ''
-  if (!/^[!#$%&'*+\-.^`|~\da-z]+$/.test(lower) || taken.test(lower)) {
+  if (!/^[!#$%&'*+\-.^`|~\da-z]+$/.test(lower) || taken.test(lower) || kinds.has(lower)) {
     throw invalidOption(option, name, "the name of a header field of your own, such as 'x-session-user'")
   }
   return lower

@@ -113,16 +113,20 @@ export class Visit<Data extends object> {
   }
 
   async #find(id: string, readOnly: boolean, asked: boolean): Promise<CookieSession<Data>> {
-    const { source, counts, locking, wait } = this.#rules
+    const { source, counts, locking, wait, retired } = this.#rules
+    const late: SessionAccess = readOnly ? 'read' : 'replaced'
+    let before = retired.entries(id)
+    if (before !== undefined) return this.#made(before, late, asked)
     if (locking && !readOnly) {
       const locked = await unlessMissing(source.openSession(id, wait))
       if (locked !== undefined) return this.#hold(locked)
+    } else {
+      const snapshot = await source.read(id)
+      if (snapshot !== undefined) return this.#made(snapshot.entries, readOnly ? 'read' : 'write', asked)
     }
-    // Who has waited for a session that got another id may still read what it was.
-    const snapshot = await source.read(id)
-    if (snapshot !== undefined) {
-      return this.#made(snapshot.entries, readOnly ? 'read' : locking ? 'replaced' : 'write', asked)
-    }
+    // It may have got another id while this request waited: here, or by another process whose store lets it be read still.
+    before = retired.entries(id) ?? (locking && !readOnly ? (await source.read(id))?.entries : undefined)
+    if (before !== undefined) return this.#made(before, late, asked)
     counts.unknown++
     // An id that we have not given for a session that is there is nobody's: another is made if something is stored.
     return this.#made(none, 'new', asked)
@@ -181,7 +185,7 @@ export class Visit<Data extends object> {
   }
 
   async #write(session: CookieSession<Data>, changes: SessionChanges): Promise<void> {
-    const { counts, source, cookie, rotateOn, wait } = this.#rules
+    const { counts, source, cookie, rotateOn, wait, retired } = this.#rules
     if (session.access === 'new') return session.destroyed ? undefined : this.#create(changes)
     if (!isChanged(session, changes)) return
     if (session.access !== 'write') {
@@ -194,12 +198,14 @@ export class Visit<Data extends object> {
       if (this.#locked !== undefined) await this.#locked.destroy()
       else await source.destroySession(id, wait)
       counts.destroyed++
+      retired.destroyed(id)
       this.#cookie = (secure) => cookie.remove(secure)
       return
     }
     const rotates =
       session.rotates || [...changes.put.map(([key]) => key), ...changes.remove].some((key) => rotateOn.has(key))
-    if (rotates || this.#locked !== undefined) await this.#writeLocked(id, changes, rotates)
+    if (rotates || this.#locked !== undefined)
+      await this.#writeLocked(id, changes, rotates ? session.entries : undefined)
     else if ((await unlessMissing(source.patch(id, { ...changes, ...wait }))) === undefined) counts.dropped++
     else counts.committed++
   }
@@ -222,9 +228,13 @@ export class Visit<Data extends object> {
     this.#cookie = (secure) => cookie.give(made.id, now, now, secure)
   }
 
-  /** Under the lock, which who has merged until now must get first. */
-  async #writeLocked(id: string, { put, remove }: SessionChanges, rotates: boolean): Promise<void> {
-    const { counts, source, cookie, seconds, wait } = this.#rules
+  /** Under the lock, which who has merged until now must get first. `before`: it gets another id, and had this in it. */
+  async #writeLocked(
+    id: string,
+    { put, remove }: SessionChanges,
+    before: ReadonlyMap<string, string> | undefined,
+  ): Promise<void> {
+    const { counts, source, cookie, seconds, wait, retired } = this.#rules
     const { created } = this.#claim as Claim
     const locked = this.#locked ?? (await unlessMissing(source.openSession(id, wait)))
     if (locked === undefined) {
@@ -237,12 +247,19 @@ export class Visit<Data extends object> {
         ...put.map(([key, json]) => locked.put(key, json)),
         ...remove.map((key) => locked.remove(key)),
       ])
-      if (rotates) {
+      if (before !== undefined) {
         // What this request writes comes under the new id only: nobody reads it by the old one.
-        const renewed = await locked.regenerateId()
+        const replaced = retired.replacing(id, before)
+        let renewed: string | undefined
+        try {
+          renewed = await locked.regenerateId()
+        } finally {
+          replaced(renewed)
+        }
+        const given = renewed
         counts.rotated++
         const now = seconds()
-        this.#cookie = (secure) => cookie.give(renewed, created, now, secure)
+        this.#cookie = (secure) => cookie.give(given, created, now, secure)
       }
       await locked.close()
       counts.committed++
@@ -253,11 +270,12 @@ export class Visit<Data extends object> {
 
   /** Gives the client its cookie anew, if it is time and the session has still this id. */
   async #renew(): Promise<void> {
-    const { source, cookie, rolling, seconds } = this.#rules
+    const { source, cookie, rolling, seconds, retired } = this.#rules
     const claim = this.#claim
     const now = seconds()
     if (this.#cookie !== undefined || claim === undefined || !cookie.isDue(claim, now, rolling)) return
     // An id that was replaced can still be read; only who writes can know. An old cookie would undo somebody's login.
+    if (retired.entries(claim.id) !== undefined) return
     if (this.#locked === undefined) {
       try {
         await source.patch(claim.id, { lockTimeout: 0 })

@@ -145,6 +145,18 @@ describe('The cookie of a session', () => {
     expect((await browser.get('/see')).text).toBe('{}')
   })
 
+  it('is for a session that the store was told how long to keep', async () => {
+    const clock = new ManualClock()
+    await using store = new SharedSessions(new MemoryStore(), { clock })
+    await using site = await Site.start({ store, clock, idleLifetime: 60_000 }, (sessions) => shop(sessions, usual))
+    const browser = site.browser()
+    expect((await browser.get('/login')).set[0]).toContain('; Max-Age=60;')
+    clock.advance(59_000)
+    expect((await browser.get('/see')).text).toBe('{"n":0,"user":"ali"}')
+    clock.advance(60_000)
+    expect((await browser.get('/see')).text).toBe('{}')
+  })
+
   it('is not given anew by who reads with an id that was replaced meanwhile', async () => {
     const clock = new ManualClock()
     const all = { clock, graceLifetime: 3_600_000, readOnly: () => reads }
@@ -243,12 +255,8 @@ describe('Options of cookie sessions', () => {
     ['an unknown mode', { mode: 'none' }, /^mode must be 'locking' or 'merging'/],
     ['readOnly that is no function', { readOnly: true }, /^readOnly must be a function/],
     ['rotateOn that is no list', { rotateOn: 'user' }, /^rotateOn must be a list/],
-    [
-      "another's grace",
-      { store: new SharedSessions(new MemoryStore()), graceLifetime: 5 },
-      /^graceLifetime must be left out/,
-    ],
     ['a field that is another', { forward: { headers: { cookie: 'user' } } }, /^forward.headers must be the name/],
+    ['a field that everybody knows', { forward: { headers: { Range: 'user' } } }, /^forward.headers must be the name/],
     ['a field without a key', { forward: { headers: { 'x-a': 1 } } }, /^forward.headers\['x-a'\] must be/],
     [
       'fields that are the same',

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { XpsError } from '../../src/errors.ts'
+import { StateClient } from '../../src/state/index.ts'
 import { gate, until } from '../http/e2e/support.ts'
 import { dial } from '../support/net.ts'
 import { overContainer, overServer, type ShopSession, Site, shop, usual } from './support.ts'
@@ -81,6 +82,9 @@ for (const [where, connect] of [
       expect([added.status, added.set]).toEqual([200, []])
       expect(JSON.parse((await browser.get('/see')).text)).toEqual({ n: 0, user: 'root' })
       expect(site.sessions.stats()).toMatchObject({ rotated: 1, dropped: 1 })
+      await browser.get('/renew')
+      await browser.get('/logout')
+      expect((await parallel.get('/see')).text).toBe('{}')
     })
 
     it('survive a login among parallel requests: all are answered, and the cookie of the login stays', async () => {
@@ -296,6 +300,26 @@ for (const [where, connect] of [
     })
   })
 }
+
+describe('Cookie sessions of several processes', () => {
+  it('survive a login in another one, if the state server has a grace for ids', async () => {
+    await using kept = await overServer({ graceLifetime: 60_000 })
+    const client = new StateClient((kept.source as StateClient).address)
+    await using first = await Site.start({ store: kept.source }, (sessions) => shop(sessions, usual))
+    for (const mode of ['locking', 'merging'] as const) {
+      await using second = await Site.start({ store: client, mode }, (sessions) => shop(sessions, usual))
+      const browser = first.browser()
+      await browser.get('/login')
+      const late = second.browser(browser.cookie)
+      await browser.get('/renew')
+      expect(await late.get('/see')).toMatchObject({ text: '{"n":0,"user":"ali"}', set: [] })
+      expect(await late.get('/add')).toMatchObject({ status: 200, set: [] })
+      expect(second.sessions.stats().dropped).toBe(1)
+      expect((await second.browser(browser.cookie).get('/see')).text).toBe('{"n":0,"user":"root"}')
+    }
+    client.abort()
+  })
+})
 
 describe('Cookie sessions', () => {
   it('keep objects that were got and changed', async () => {

@@ -7,7 +7,14 @@ import {
   type CookieSessionsOptions,
   cookieSessions,
 } from '../../src/http-sessions/index.ts'
-import { type LockNumbers, MemoryStore, SharedSessions, StateClient, stateServer } from '../../src/state/index.ts'
+import {
+  type LockNumbers,
+  MemoryStore,
+  SharedSessions,
+  type SharedSessionsOptions,
+  StateClient,
+  stateServer,
+} from '../../src/state/index.ts'
 import { Served } from '../http/e2e/support.ts'
 import { withCore } from '../support/net.ts'
 
@@ -33,10 +40,8 @@ export interface Kept extends AsyncDisposable {
   waiting(): number
 }
 
-export const graceLifetime = 60_000
-
 export function overContainer(): Promise<Kept> {
-  const sessions = new SharedSessions(new MemoryStore(), { graceLifetime })
+  const sessions = new SharedSessions(new MemoryStore())
   return Promise.resolve({
     source: sessions,
     sessions,
@@ -46,9 +51,9 @@ export function overContainer(): Promise<Kept> {
   })
 }
 
-export async function overServer(): Promise<Kept> {
+export async function overServer(options: SharedSessionsOptions = {}): Promise<Kept> {
   const core = withCore()
-  const server = stateServer({ store: new MemoryStore(), graceLifetime })
+  const server = stateServer({ store: new MemoryStore(), ...options })
   const { address } = await core.listen({ port: 0, host: '127.0.0.1', protocol: server })
   const client = new StateClient(address)
   return {

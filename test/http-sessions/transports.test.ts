@@ -1,5 +1,5 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type ClientHttp2Session, connect, constants, type OutgoingHttpHeaders } from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -164,12 +164,13 @@ describe('Handlers', () => {
         await until(() => expect(session.writable).toBe(false))
         response.end(String(session.get('n')))
       })
-      const server = createServer(async (request, response) => {
+      const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
         const session = await sessions.of(request)
         session.set('user', 'node')
         response.setHeader('set-cookie', 'app=1')
         response.end('node')
-      })
+      }
+      const server = createServer((request, response) => void answer(request, response))
       return { routes: [{ path: '/node', node: server }, { node: app }] }
     })
     const browser = site.browser()

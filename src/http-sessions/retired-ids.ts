@@ -1,0 +1,66 @@
+import type { Clock } from '../clock.ts'
+
+/** How many ids are remembered; the oldest goes when there are more. */
+const mostRetired = 1_000
+
+/** The session that an id stood for. */
+interface Retired {
+  /** What was in it, before it got another id. */
+  readonly entries: ReadonlyMap<string, string>
+  readonly until: number
+  /** The id that it has now. */
+  now: string
+}
+
+/**
+ * Ids that were replaced a moment ago, and what was read under them then: requests that were under way with such an id are
+ * answered by what they would have found. Nobody sees by it what came later.
+ */
+export class RetiredIds {
+  readonly #clock: Clock
+  readonly #grace: number
+  /** Oldest first. */
+  readonly #retired = new Map<string, Retired>()
+
+  /** `grace` is in milliseconds; 0 for none. */
+  constructor(clock: Clock, grace: number) {
+    this.#clock = clock
+    this.#grace = grace
+  }
+
+  /** What was in the session of the id; undefined if it has not been replaced, or too long ago. */
+  entries(id: string): ReadonlyMap<string, string> | undefined {
+    const retired = this.#retired.get(id)
+    return retired !== undefined && retired.until > this.#clock.now() ? retired.entries : undefined
+  }
+
+  /**
+   * A session is about to get another id: who waits for it is told that it is gone before we are told the new one. Returns
+   * what is to be told of it, or of nothing if it keeps its id.
+   */
+  replacing(id: string, entries: ReadonlyMap<string, string>): (by: string | undefined) => void {
+    if (this.#grace === 0) return () => {}
+    const retired: Retired = { entries, until: this.#clock.now() + this.#grace, now: id }
+    this.#forgetOld()
+    this.#retired.set(id, retired)
+    return (by) => {
+      if (by === undefined) {
+        this.#retired.delete(id)
+        return
+      }
+      for (const one of this.#retired.values()) if (one.now === id) one.now = by
+    }
+  }
+
+  /** A session is no more, and so it is under its ids before. */
+  destroyed(id: string): void {
+    for (const [before, retired] of this.#retired) if (retired.now === id) this.#retired.delete(before)
+  }
+
+  #forgetOld(): void {
+    for (const [oldest, { until }] of this.#retired) {
+      if (until > this.#clock.now() && this.#retired.size < mostRetired) break
+      this.#retired.delete(oldest)
+    }
+  }
+}
