@@ -388,6 +388,36 @@ const claims: Record<string, () => Promise<void>> = {
     }
   },
 
+  async 'express-sessions.js'() {
+    await using example = new Example('express-sessions.js', 0)
+    const url = `http://127.0.0.1:${await example.port()}`
+    const first = await fetch(`${url}/add`)
+    expect(await first.text()).toBe('1\n')
+    const cookie = first.headers.getSetCookie()[0]?.split(';')[0] ?? ''
+    const ask = async (path: string): Promise<string> => (await fetch(url + path, { headers: { cookie } })).text()
+    await Promise.all(Array.from({ length: 20 }, () => ask('/add')))
+    expect(await ask('/')).toBe('21\n')
+    expect(await ask('/logout')).toBe('goodbye\n')
+    expect(await ask('/')).toBe('0\n')
+    expect(await example.stop()).toBe(0)
+  },
+
+  async 'cookie-sessions.js'() {
+    await using example = new Example('cookie-sessions.js', 0)
+    const url = `http://127.0.0.1:${await example.port()}`
+    expect(await (await fetch(url)).text()).toBe('1 in the cart of nobody; cookies: none\n')
+    const login = await fetch(`${url}/account/login?ali`, { method: 'POST' })
+    expect(await login.text()).toBe('hello ali\n')
+    const cookie = `a=b; ${login.headers.getSetCookie()[0]?.split(';')[0]}`
+    const add = async (): Promise<string> => (await fetch(`${url}/add`, { headers: { cookie } })).text()
+    await Promise.all(Array.from({ length: 20 }, add))
+    expect(await add()).toBe('21 in the cart of ali; cookies: a=b\n')
+    const logout = await fetch(`${url}/account/logout`, { method: 'POST', headers: { cookie } })
+    expect(logout.headers.getSetCookie()[0]).toMatch(/^xps-session=; Max-Age=0/)
+    expect(await add()).toBe('1 in the cart of nobody; cookies: a=b\n')
+    expect(await example.stop()).toBe(0)
+  },
+
   async 'canary.js'() {
     await using stable = await namedUpstream('old')
     await using canary = await namedUpstream('new')
@@ -477,7 +507,7 @@ describe('examples', () => {
       expect(text.split('\n').length, file).toBeLessThanOrEqual(50)
       for (const [, from] of text.matchAll(/from '([^']+)'/g))
         expect(from, file).toMatch(
-          /^(xps|xps\/(http|http-proxy|state|soap|testing)|node:[\w/]+|hono|express|express-session)$/,
+          /^(xps|xps\/(http|http-proxy|http-sessions|state|soap|testing)|node:[\w/]+|hono|express|express-session)$/,
         )
     }
   })

@@ -64,6 +64,7 @@ export class CookieSession<Data extends object = Record<string, unknown>> {
     return this.#get(key) as Data[K] | undefined
   }
 
+  /** Whether a key has a value. */
   has(key: keyof Data & string): boolean {
     return this.#get(key) !== undefined
   }

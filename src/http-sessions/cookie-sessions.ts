@@ -36,7 +36,7 @@ export interface CookieSessionsOptions<Data extends object = Record<string, unkn
    * What cookies are signed with, the newest first: it signs, and all of them are believed. 32 bytes or more each.
    */
   keys: readonly (string | Uint8Array)[]
-  /** @default {} */
+  /** What it is called, and where browsers send it. @default {} */
   cookie?: SessionCookieOptions
   /**
    * `'locking'`: a request has its session alone, and those that come meanwhile wait. `'merging'`: none waits, and each key
@@ -104,8 +104,8 @@ const optionNames = [
 /** By this, handlers of Node find the transaction that their request belongs to. Nobody outside can send it. */
 const transactionField = 'x-xps-transaction'
 
-/** What a handler of Node's, or of Express, is given. */
-interface NodeRequest {
+/** What a handler of Node's, or of Express, is given: an `IncomingMessage`. */
+export interface NodeRequest {
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
 }
 
@@ -169,16 +169,22 @@ export class CookieSessions<Data extends object = Record<string, unknown>> {
    * handler of Node's was given by a route of these hooks. Rejects with what the client is to be told: 503 if the session
    * cannot be had.
    */
-  async of(request: Transaction | NodeRequest): Promise<CookieSession<Data>> {
+  of(request: Transaction | NodeRequest): Promise<CookieSession<Data>> {
+    const opening = this.#open(request)
+    // Who asks ahead and then has no use for it need not catch anything.
+    opening.catch(() => {})
+    return opening
+  }
+
+  async #open(request: Transaction | NodeRequest): Promise<CookieSession<Data>> {
     const transaction = request instanceof Transaction ? request : this.#transactionOf(request)
     const visit = this.#visitOf(transaction)
-    if (!visit.opened) {
-      if (isSent(transaction)) throw new XpsError('XPS_CLOSED', 'the head of the response has been sent')
-      this.#follow(transaction, visit)
-    }
+    if (!visit.asked && isSent(transaction)) throw new XpsError('XPS_CLOSED', 'the head of the response has been sent')
+    if (!visit.opened) this.#follow(transaction, visit)
     return visit.open(this.#readOnly?.(transaction.request) === true)
   }
 
+  /** What has happened so far. */
   stats(): CookieSessionsStats {
     return { ...this.#rules.counts }
   }
@@ -188,6 +194,7 @@ export class CookieSessions<Data extends object = Record<string, unknown>> {
     await this.#own?.close()
   }
 
+  /** For `core.own(sessions)` and `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

@@ -8,11 +8,13 @@ import type { CookieSessionSource } from './source.ts'
 export interface CookieSessionsStats {
   /** Requests that had their session asked for. */
   readonly opened: number
+  /** Sessions that were stored for the first time. */
   readonly created: number
   /** Sessions that were written, besides those that were created. */
   readonly committed: number
   /** Sessions that got another id. */
   readonly rotated: number
+  /** Sessions that a request has removed. */
   readonly destroyed: number
   /** Requests whose changes were forgotten because they failed, or because their client left. */
   readonly rolledBack: number

@@ -42,7 +42,12 @@ export class Visit<Data extends object> {
     return this.#claim !== undefined || this.#opening !== undefined
   }
 
-  /** Somebody has asked for it. */
+  /** Somebody has asked for it, not only to look at it. */
+  get asked(): boolean {
+    return this.#opening !== undefined
+  }
+
+  /** It is followed to the end of the request. */
   get opened(): boolean {
     return this.#opening !== undefined || this.#reading !== undefined
   }
@@ -74,7 +79,11 @@ export class Visit<Data extends object> {
 
   /** Writes what was changed, once. Rejects with what the client is told of. */
   commit(): Promise<void> {
-    this.#committing ??= this.#commit()
+    if (this.#committing === undefined) {
+      this.#committing = this.#commit()
+      // It is heard when the head is about to be sent, whether or not who has asked for it listens.
+      this.#committing.catch(() => {})
+    }
     return this.#committing
   }
 

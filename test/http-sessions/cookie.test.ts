@@ -1,6 +1,10 @@
 import { createHmac } from 'node:crypto'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { Fields } from '../../src/http/fields.ts'
 import { type CookieSessionsOptions, cookieSessions } from '../../src/http-sessions/index.ts'
+import { SessionCookie } from '../../src/http-sessions/session-cookie.ts'
+import { Signer } from '../../src/http-sessions/signature.ts'
 import { MemoryStore, SharedSessions } from '../../src/state/index.ts'
 import { ManualClock } from '../../src/testing/index.ts'
 import { get } from '../http/e2e/support.ts'
@@ -220,6 +224,43 @@ describe('The cookie of a session', () => {
       expect((await browser.get('/set')).headers.get('cache-control')).toBe(expected)
       expect((await browser.get('/see')).headers.get('cache-control')).toBe(field ?? null)
     }
+  })
+})
+
+describe('Cookies of others', () => {
+  it('pass as they are, whatever they are, and ours is found among them', () => {
+    const lifetimes = { idle: 60, absolute: 0 }
+    const cookie = new SessionCookie({}, new Signer('keys', [newest]), lifetimes)
+    const id = '0123456789abcdef0123456789abcdef'
+    const ours = cookie.give(id, 1_000, 1_000, false).split(';')[0] as string
+    // Pieces that may be taken for ours by who does not look closely.
+    const piece = fc.oneof(
+      fc.string({ unit: fc.constantFrom('a', '=', ' ', '"', 'x', '-', '\t', ',', '\u00ff'), maxLength: 8 }),
+      fc.constantFrom(
+        'xps-session2=1',
+        'axps-session=1',
+        'XPS-SESSION=1',
+        '=xps-session',
+        'a=xps-session=1',
+        'xps=session',
+      ),
+    )
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 6 }), fc.nat(6), fc.integer({ min: 0, max: 2 }), (others, at, count) => {
+        const pairs = others.slice()
+        for (let index = 0; index < count; index++) pairs.splice(Math.min(at, pairs.length), 0, ` ${ours} `)
+        const field = pairs.join(';').trim()
+        if (field === '') return
+        const headers = new Fields([['cookie', field]])
+        const taken = cookie.take(headers)
+        if (count === 0) expect([taken, headers.get('cookie')]).toEqual([undefined, field])
+        else {
+          const left = others.every((one) => one.trim() === '') ? undefined : others.join(';').trim()
+          expect(headers.get('cookie')?.replace(/ *; */g, ';')).toBe(left?.replace(/ *; */g, ';'))
+          expect(taken).toEqual(count === 1 ? { id, created: 1_000, issued: 1_000, aged: false } : 'forged')
+        }
+      }),
+    )
   })
 })
 

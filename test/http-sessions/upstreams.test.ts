@@ -250,6 +250,23 @@ describe('What upstreams may change', () => {
     expect(site.sessions.stats().opened).toBe(0)
   })
 
+  it('is written before a connection is switched to another protocol, and then nobody has the session', async () => {
+    await using kept = await overContainer()
+    const answer = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n'
+    await using account = await Backend.start(() => `${answer}X-Session-Set: user=ali\r\n\r\n`)
+    await using site = await Site.start({ store: kept.source, accept }, () => ({
+      routes: [{ name: 'account', upstream: account.address }],
+    }))
+    const wire = await site.served.dial()
+    await wire.send(get('/', 'Connection: Upgrade\r\nUpgrade: echo\r\n'))
+    const head = await wire.peer.read('\r\n\r\n')
+    expect(head).toMatch(/^HTTP\/1.1 101 .*\r\nset-cookie: xps-session=/is)
+    expect(head).not.toMatch(/x-session/i)
+    expect(kept.locks()).toMatchObject({ held: 0 })
+    expect(kept.sessions.stats()).toMatchObject({ created: 1 })
+    wire.peer.reset()
+  })
+
   it('is a form or JSON, and removes keys', async () => {
     await using account = await app({
       '/form': 'X-Session-Set: user=J%C3%B6rg+M&k1=a%26b\r\nX-Session-Set: k2=2\r\n',

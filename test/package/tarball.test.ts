@@ -24,6 +24,8 @@ const classes = [
 
 const esm = `
 import * as xps from 'xps'
+import { cookieSessions } from 'xps/http-sessions'
+import { MemoryStore, SharedSessions } from 'xps/state'
 import { inMemory } from 'xps/testing'
 import { createRequire } from 'node:module'
 const required = createRequire(import.meta.url)('xps')
@@ -31,6 +33,7 @@ for (const name of ${JSON.stringify(classes)}) {
   if (typeof xps[name] !== 'function') throw new Error(name + ' is missing')
   if (required[name] !== xps[name]) throw new Error(name + ' differs when required')
 }
+cookieSessions({ store: new SharedSessions(new MemoryStore()), keys: ['k'.repeat(32)] })
 const { client, session } = inMemory(xps.relay({ route: { refuse: 'esm' } }))
 client.end()
 console.log((await session.closed).message)
