@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { XpsError } from '../../src/errors.ts'
-import { StateClient } from '../../src/state/index.ts'
+import { MemoryStore, StateClient, stateServer } from '../../src/state/index.ts'
 import { gate, until } from '../http/e2e/support.ts'
-import { dial } from '../support/net.ts'
+import { dial, withCore } from '../support/net.ts'
 import { overContainer, overServer, type ShopSession, Site, shop, usual } from './support.ts'
 
 const fifty = Array.from({ length: 50 }, (_, index) => index)
@@ -317,6 +317,41 @@ describe('Cookie sessions of several processes', () => {
       expect(second.sessions.stats().dropped).toBe(1)
       expect((await second.browser(browser.cookie).get('/see')).text).toBe('{"n":0,"user":"root"}')
     }
+    client.abort()
+  })
+})
+
+describe('Cookie sessions of a state server that dies', () => {
+  it('are not acknowledged, and come back with it', async () => {
+    const core = withCore()
+    const store = new MemoryStore()
+    const { port, address } = await core.listen({ port: 0, host: '127.0.0.1', protocol: stateServer({ store }) })
+    const client = new StateClient(address)
+    const began = gate()
+    const late = gate()
+    await using site = await Site.start({ store: client }, (sessions) =>
+      shop(sessions, {
+        ...usual,
+        late: async (session) => {
+          session.set('n', 9)
+          began.open()
+          await late.promise
+        },
+      }),
+    )
+    const browser = site.browser()
+    await browser.get('/login')
+    const answer = browser.get('/late')
+    await began.promise
+    await core[Symbol.asyncDispose]()
+    late.open()
+    expect(await answer).toMatchObject({ status: 503, set: [] })
+    expect((await browser.get('/see')).status).toBe(503)
+    // Who has no session yet, and stores nothing, does not notice.
+    expect((await site.browser().get('/see')).status).toBe(200)
+    await using again = withCore()
+    await again.listen({ port, host: '127.0.0.1', protocol: stateServer({ store }) })
+    expect((await browser.get('/see')).text).toBe('{"n":0,"user":"ali"}')
     client.abort()
   })
 })
