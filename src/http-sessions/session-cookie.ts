@@ -64,8 +64,7 @@ const longestValue = 200
 /** Reads, strips and writes the cookie of sessions. */
 export class SessionCookie {
   readonly name: string
-  /** The host relies on TLS, or on what a proxy says. */
-  readonly secure: boolean | 'auto'
+  readonly #secure: boolean | 'auto'
   readonly #signer: Signer
   readonly #lifetimes: CookieLifetimes
   readonly #maxAge: number | 'lifetime' | 'browser'
@@ -95,7 +94,7 @@ export class SessionCookie {
     const mustBeSecure = checkPrefix(name, path, domain, secure, httpOnly) || sameSite === 'none'
     if (mustBeSecure && secure === false) throw invalidOption('cookie.secure', secure, `true where sameSite is 'none'`)
     this.name = name
-    this.secure = mustBeSecure ? true : secure
+    this.#secure = mustBeSecure ? true : secure
     this.#signer = signer
     this.#lifetimes = lifetimes
     this.#maxAge = maxAgeOption(options.maxAge)
@@ -183,7 +182,7 @@ export class SessionCookie {
   }
 
   #mark(secure: boolean): string {
-    return (this.secure === 'auto' ? secure : this.secure) ? '; Secure' : ''
+    return (this.#secure === 'auto' ? secure : this.#secure) ? '; Secure' : ''
   }
 
   /** Seconds that a browser keeps a cookie which is given now; undefined until it is closed. */
