@@ -1,4 +1,5 @@
 import { XpsError } from '../errors.ts'
+import { FieldBlock } from './field-block.ts'
 
 /** Header or trailer fields as a program gives them: an object, pairs, or a list that exists already. */
 export type FieldsInit =
@@ -55,7 +56,7 @@ export const known: Readonly<Record<KnownName, number>> = Object.fromEntries(
 /** @internal The same for any name in lower case; not the object, which would know `constructor`. */
 export const kinds: ReadonlyMap<string, number> = new Map(Object.entries(known))
 
-/** How many numbers {@link Fields} keeps per field of a parsed block: start and end of name and value, and what it is. */
+/** How many numbers a {@link FieldBlock} has per field: start and end of name and value, and what it is. */
 export const marksPerField = 5
 
 /**
@@ -65,9 +66,8 @@ export const marksPerField = 5
  * and a list that nobody changed can be written on in long pieces. Names are matched without regard to case.
  */
 export class Fields implements Iterable<[name: string, value: string]> {
-  /** The block that was parsed; empty for a list that was made or changed. */
-  #text = ''
-  #marks: readonly number[] = noMarks
+  /** What was parsed; empty for a list that was made or changed. */
+  #block: FieldBlock = noBlock
   /** Name, value, name, value; undefined while the block says it all. */
   #list: string[] | undefined
   /** Bit n: a field is of known kind n; bit 31: some name has an underscore. Of a list it is known while its kinds are. */
@@ -78,8 +78,7 @@ export class Fields implements Iterable<[name: string, value: string]> {
   constructor(init?: FieldsInit) {
     if (init === undefined) return
     if (init instanceof Fields) {
-      this.#text = init.#text
-      this.#marks = init.#marks
+      this.#block = init.#block
       this.#list = init.#list?.slice()
       this.#present = init.#present
       this.#kinds = init.#kinds
@@ -88,15 +87,11 @@ export class Fields implements Iterable<[name: string, value: string]> {
     for (const [name, value] of pairsOf(init)) this.append(name, value)
   }
 
-  /**
-   * @internal What a decoder has read and checked: {@link marksPerField} numbers for each field of the text, and a bit for
-   * each kind that is there; the highest if some name has an underscore.
-   */
-  static parsed(text: string, marks: readonly number[], present: number): Fields {
+  /** @internal What a decoder has read and checked. The block may be that of other messages too: it is never changed. */
+  static parsed(block: FieldBlock): Fields {
     const fields = new Fields()
-    fields.#text = text
-    fields.#marks = marks
-    fields.#present = present
+    fields.#block = block
+    fields.#present = block.present
     return fields
   }
 
@@ -107,6 +102,11 @@ export class Fields implements Iterable<[name: string, value: string]> {
     fields.#kinds = kinds
     fields.#present = present
     return fields
+  }
+
+  /** @internal The block, as long as it says it all: nobody has changed the list. */
+  get block(): FieldBlock | undefined {
+    return this.#list === undefined && this.#block !== noBlock ? this.#block : undefined
   }
 
   /** @internal Bit n: there is a field of known kind n. */
@@ -123,7 +123,7 @@ export class Fields implements Iterable<[name: string, value: string]> {
 
   /** How many fields there are; a name that comes twice counts twice. */
   get size(): number {
-    return this.#list === undefined ? this.#marks.length / marksPerField : this.#list.length / 2
+    return this.#list === undefined ? this.#block.marks.length / marksPerField : this.#list.length / 2
   }
 
   /** The value of a field; of several with the name, all, joined by commas. Undefined if there is none. */
@@ -137,8 +137,7 @@ export class Fields implements Iterable<[name: string, value: string]> {
     if (this.#list !== undefined) return this.#getFromList(this.#list, wanted)
     if (kind !== 0 && ((this.#present >>> kind) & 1) === 0) return undefined
     let found: string | undefined
-    const marks = this.#marks
-    const text = this.#text
+    const { marks, text } = this.#block
     for (let at = 0; at < marks.length; at += marksPerField) {
       if (marks[at + 4] !== kind) continue
       if (kind === 0) {
@@ -231,18 +230,20 @@ export class Fields implements Iterable<[name: string, value: string]> {
   /** @internal */
   nameAt(index: number): string {
     if (this.#list !== undefined) return this.#list[index * 2] as string
-    return this.#text.slice(this.#marks[index * marksPerField], this.#marks[index * marksPerField + 1])
+    const { marks, text } = this.#block
+    return text.slice(marks[index * marksPerField], marks[index * marksPerField + 1])
   }
 
   /** @internal */
   valueAt(index: number): string {
     if (this.#list !== undefined) return this.#list[index * 2 + 1] as string
-    return this.#text.slice(this.#marks[index * marksPerField + 2], this.#marks[index * marksPerField + 3])
+    const { marks, text } = this.#block
+    return text.slice(marks[index * marksPerField + 2], marks[index * marksPerField + 3])
   }
 
   /** @internal Which of the {@link knownNames} the field is. */
   kindAt(index: number): number {
-    if (this.#list === undefined) return this.#marks[index * marksPerField + 4] as number
+    if (this.#list === undefined) return this.#block.marks[index * marksPerField + 4] as number
     return (this.#kinds ?? this.#findKinds(this.#list))[index] as number
   }
 
@@ -272,8 +273,7 @@ export class Fields implements Iterable<[name: string, value: string]> {
 
   /** What is left of the block, in pieces that are as long as can be. */
   #serializeBlock(drop: number, names: ReadonlySet<string> | undefined): string {
-    const marks = this.#marks
-    const text = this.#text
+    const { marks, text } = this.#block
     let out = ''
     let from = -1
     for (let at = 0; at < marks.length; at += marksPerField) {
@@ -322,18 +322,16 @@ export class Fields implements Iterable<[name: string, value: string]> {
     this.#kinds = undefined
     if (this.#list !== undefined) return this.#list
     const list: string[] = []
-    for (let index = 0; index < this.#marks.length / marksPerField; index++) {
-      list.push(this.nameAt(index), this.valueAt(index))
-    }
+    const { size } = this
+    for (let index = 0; index < size; index++) list.push(this.nameAt(index), this.valueAt(index))
     this.#list = list
-    this.#text = ''
-    this.#marks = noMarks
+    this.#block = noBlock
     return list
   }
 }
 
-const noMarks: readonly number[] = []
-/** The bit of {@link Fields.parsed} that says so. */
+const noBlock = new FieldBlock('', [], 0)
+/** The bit of {@link FieldBlock.present} that says that some name has an underscore. */
 export const underscores: number = 1 << 31
 
 // RFC 9110, 5.6.2 and 5.5: a token; visible characters, spaces and tabs between them, and obsolete text.

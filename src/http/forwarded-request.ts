@@ -1,6 +1,9 @@
 import type { Fields } from './fields.ts'
 import type { Answered, Forwarding } from './forwarding/forwarding.ts'
+import { bitsOf } from './forwarding/hop-by-hop.ts'
 import type { UpstreamRequest } from './upstream-session.ts'
+
+const lengthBit = bitsOf('content-length')
 
 /** A transaction's request as it is passed on: made when it is known which version of HTTP the connection speaks. */
 export class ForwardedRequest implements UpstreamRequest {
@@ -46,7 +49,7 @@ export class ForwardedRequest implements UpstreamRequest {
     if (length > 0) framing += `Content-Length: ${length}\r\n`
     else if (length < 0) framing += 'Transfer-Encoding: chunked\r\n'
     // Somebody who said that there is nothing has it said on: POST without a length is refused by some.
-    else if (request.headers.has('content-length')) framing += 'Content-Length: 0\r\n'
+    else if ((request.headers.present & lengthBit) !== 0) framing += 'Content-Length: 0\r\n'
     return `${request.method} ${this.target()} HTTP/1.1\r\n${block}${framing}\r\n`
   }
 

@@ -5,7 +5,7 @@ import { CookieAttribute, type CookieRewrite } from './cookies.ts'
 import type { ForwardedClient } from './forwarded-client.ts'
 import { acceptsTrailers, bitsOf, hopByHop, isLookalike, nominatedNames } from './hop-by-hop.ts'
 import { PathRewrite, type PathRewriteOptions, pathRewriteNames } from './path-rewrite.ts'
-import { Provenance, type ProvenanceOptions, type PublicSide, provenanceNames, textOf } from './provenance.ts'
+import { copyOf, Provenance, type ProvenanceOptions, type PublicSide, provenanceNames, textOf } from './provenance.ts'
 import { type RedirectRewrite, Redirects } from './redirects.ts'
 import { forwardedTrailers } from './trailers.ts'
 
@@ -60,6 +60,7 @@ export interface Answered {
 const connectionBit = bitsOf('connection')
 const teBit = bitsOf('te')
 const hostBit = bitsOf('host')
+const cookieBit = bitsOf('set-cookie')
 /** What RFC 9440 says of a client's certificate in. */
 const certificateFields: readonly string[] = ['client-cert', 'client-cert-chain']
 const redirectBits = bitsOf('location', 'content-location', 'refresh')
@@ -149,6 +150,29 @@ export class Forwarding {
    * empty line at the end. `drop` has bits of more known fields to leave out.
    */
   requestBlock(request: RequestHead, client: ForwardedClient, upstreamHost: string, drop = 0): string {
+    const { authority, version, headers } = request
+    const { block } = headers
+    // What a method says of them, or a caller, is not in what was kept.
+    if (block?.repeated !== true || drop !== 0 || countsForwards(request.method)) {
+      return this.#requestBlock(request, client, upstreamHost, drop)
+    }
+    const kept = block.passedOn
+    if (
+      kept !== undefined &&
+      kept.by === this &&
+      kept.client === client &&
+      kept.authority === authority &&
+      kept.version === version &&
+      kept.upstreamHost === upstreamHost
+    ) {
+      return kept.text
+    }
+    const text = this.#requestBlock(request, client, upstreamHost, 0)
+    block.passedOn = { by: this, client, authority, version, upstreamHost, text: copyOf(text) }
+    return text
+  }
+
+  #requestBlock(request: RequestHead, client: ForwardedClient, upstreamHost: string, drop: number): string {
     const { headers } = request
     const { present } = headers
     const names = this.#leftOut(request, client, present)
@@ -178,6 +202,21 @@ export class Forwarding {
 
   /** The header fields for the client as HTTP/1 writes them; `drop` as for {@link requestBlock}. */
   responseBlock(response: ResponseHead, answered: Answered, drop = 0): string {
+    const { version, headers } = response
+    const { block } = headers
+    // What is rewritten depends on the request, too.
+    if (block?.repeated !== true || drop !== 0 || this.#rewrites(headers)) {
+      return this.#responseBlock(response, answered, drop)
+    }
+    const kept = block.passedOn
+    if (kept !== undefined && kept.by === this && kept.version === version && kept.client === undefined)
+      return kept.text
+    const text = this.#responseBlock(response, answered, 0)
+    block.passedOn = { by: this, client: undefined, authority: '', version, upstreamHost: '', text: copyOf(text) }
+    return text
+  }
+
+  #responseBlock(response: ResponseHead, answered: Answered, drop: number): string {
     const { headers } = response
     const via = this.#provenance.viaOf(response.version)
     const written = via === undefined ? '' : `Via: ${via}\r\n`
@@ -263,6 +302,12 @@ export class Forwarding {
   /** HTTP/1.0 has no trailers (and no TE). */
   #passesTrailers(request: RequestHead): boolean {
     return this.#trailers && request.version !== '1.0' && acceptsTrailers(request.headers.get('te') ?? '')
+  }
+
+  /** Whether some of a response's fields may have to change. */
+  #rewrites({ present }: Fields): boolean {
+    const cookies = this.#cookieDomain !== undefined || this.#cookiePath !== undefined
+    return (present & ((this.#redirects === undefined ? 0 : redirectBits) | (cookies ? cookieBit : 0))) !== 0
   }
 
   /** Fields of a response whose values change: name, value, name, value. */

@@ -265,6 +265,6 @@ export function textOf(pairs: readonly string[]): string {
 }
 
 /** The same text in memory of its own. */
-function copyOf(text: string): string {
+export function copyOf(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1')
 }

@@ -1,8 +1,10 @@
 import type { XpsError } from '../../errors.ts'
+import { FieldBlock } from '../field-block.ts'
 import { Fields, known, marksPerField, underscores, withoutBlanks } from '../fields.ts'
 import type { HttpVersion } from '../messages.ts'
 import { COLON, CR, HTAB, LF, SP, tokenBytes, valueBytes } from './grammar.ts'
 import { knownField } from './known-field.ts'
+import { LastBlock } from './last-block.ts'
 
 /** How large a head may be. */
 export interface HeadLimits {
@@ -54,10 +56,11 @@ export abstract class HeadReader {
   protected codings = 0
   protected codingValue = ''
   protected expectation = ''
-  /** The head as text, up to its empty line. */
-  protected text = ''
+  /** The fields as text, up to the empty line. */
+  #text = ''
   #connection = ''
   #upgradeValue: string | undefined
+  readonly #last = new LastBlock()
   /** What has come of a head that did not come whole, and how much that is. */
   #partial: Buffer | undefined
   #gathered = 0
@@ -188,6 +191,12 @@ export abstract class HeadReader {
 
   /** Reads the fields up to the empty line, and notes those that matter here. */
   protected parseFields(bytes: Buffer, base: number, from: number, end: number): number {
+    // All that the block says is what the one before said, and still stands in the fields of this reader.
+    const same = this.#last.repeated(bytes, from, end)
+    if (same !== undefined) {
+      this.fields = Fields.parsed(same)
+      return from + same.text.length + 2
+    }
     const most = this.limits.fields * marksPerField
     this.hosts = this.lengths = this.codings = 0
     this.expectation = this.#connection = ''
@@ -227,17 +236,22 @@ export abstract class HeadReader {
       if (kind !== 0) noted |= 1 << kind
       // A server behind may take such a name for the same with a hyphen.
       else if (classes !== 1) noted |= underscores
-      scratch[count] = start - base
-      scratch[count + 1] = nameEnd - base
-      scratch[count + 2] = valueStart - base
-      scratch[count + 3] = valueEnd - base
+      scratch[count] = start - from
+      scratch[count + 1] = nameEnd - from
+      scratch[count + 2] = valueStart - from
+      scratch[count + 3] = valueEnd - from
       scratch[count + 4] = kind
       count += marksPerField
     }
     // Without the empty line: the last field ends where the text does.
-    this.text = bytes.toString('latin1', base, at)
-    this.fields = count === 0 ? new Fields() : Fields.parsed(this.text, scratch.slice(0, count), noted)
-    if ((noted & framingKinds) !== 0) this.#note(count)
+    this.#text = bytes.toString('latin1', from, at)
+    if (count === 0) this.fields = new Fields()
+    else {
+      const block = new FieldBlock(this.#text, scratch.slice(0, count), noted)
+      this.fields = Fields.parsed(block)
+      if ((noted & framingKinds) !== 0) this.#note(count)
+      this.#last.keep(block)
+    }
     return at + 2
   }
 
@@ -252,7 +266,7 @@ export abstract class HeadReader {
     for (let at = 0; at < count; at += marksPerField) {
       const kind = scratch[at + 4] as number
       if (((framingKinds >>> kind) & 1) === 0) continue
-      const value = this.text.slice(scratch[at + 2], scratch[at + 3])
+      const value = this.#text.slice(scratch[at + 2], scratch[at + 3])
       switch (kind) {
         case known.host:
           this.hosts++
@@ -286,7 +300,7 @@ export abstract class HeadReader {
    * behind it. Where they decide on the framing, they are refused.
    */
   #refuseTabs(mark: number): void {
-    const { text } = this
+    const text = this.#text
     const start = scratch[mark + 2] as number
     let at = (scratch[mark + 1] as number) + 1
     let tabs = 0

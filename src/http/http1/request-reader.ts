@@ -52,7 +52,7 @@ export class RequestReader extends HeadReader {
     const headEnd = this.parseFields(bytes, start, at + 2, end)
     if (headEnd === incomplete) return incomplete
     const method = methodOf(bytes, start, methodEnd)
-    const target = this.text.slice(targetStart - start, targetEnd - start)
+    const target = bytes.toString('latin1', targetStart, targetEnd)
     this.readFraming(0)
     this.readConnection()
     // What follows the head would be the body to some, and the other protocol to others (Node). Upgrades may be ignored.

@@ -38,7 +38,7 @@ export class ResponseReader extends HeadReader {
     }
     if (at + 1 >= end) return this.#shortLine(bytes, start, end)
     if (bytes[at] !== CR || bytes[at + 1] !== LF) throw this.bad('a start line with a control character')
-    const reasonEnd = at
+    const reason = phraseOf(bytes, start + 13, at)
     const headEnd = this.parseFields(bytes, start, at + 2, end)
     if (headEnd === incomplete) return incomplete
     this.readFraming(untilClose)
@@ -55,7 +55,6 @@ export class ResponseReader extends HeadReader {
       this.length = 0
     } else if (this.forHead || status === 304) this.length = 0
     else if (this.length === untilClose) this.keepAlive = false
-    const reason = this.text.slice(13, Math.max(13, reasonEnd - start))
     this.head = new ResponseHead(status, reason, this.version, this.fields)
     return headEnd
   }
@@ -81,4 +80,9 @@ function statusOf(bytes: Buffer, at: number): number {
   const third = (bytes[at + 2] as number) - 0x30
   if (first < 1 || first > 9 || second < 0 || second > 9 || third < 0 || third > 9) return 0
   return first * 100 + second * 10 + third
+}
+
+function phraseOf(bytes: Buffer, start: number, end: number): string {
+  if (end - start === 2 && bytes[start] === 0x4f && bytes[start + 1] === 0x4b) return 'OK'
+  return start < end ? bytes.toString('latin1', start, end) : ''
 }
