@@ -83,6 +83,8 @@ export interface UpstreamSession extends Lifetime {
   readonly multiplexed: boolean
   /** How many exchanges may be under way at once. */
   readonly capacity: number
+  /** How many requests wait for the end of this turn of the loop, to leave together. */
+  readonly gathered: number
   /** To how many it has been given who have not sent yet. */
   reserved: number
   /** Since when it carries none, by its clock. */

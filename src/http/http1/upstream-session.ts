@@ -63,6 +63,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
   #retired = false
   /** Requests that leave together when this turn of the loop is over. */
   #batch = ''
+  #gathered = 0
   /** What the only request asks the connection to be switched to; and what has come behind the answer that it is. */
   #upgrade: string | undefined
   #switching: ResponseHead | undefined
@@ -86,6 +87,10 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
   /** How many exchanges are under way. */
   get busy(): number {
     return this.#exchanges.length
+  }
+
+  get gathered(): number {
+    return this.#gathered
   }
 
   /** Another request may be sent when those under way are answered, or before if it may be sent behind them. */
@@ -115,6 +120,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     if (batch) {
       if (this.#batch === '') setImmediate(flushBatch, this)
       this.#batch += request.text()
+      this.#gathered++
       return undefined
     }
     if (this.#batch !== '') this.flushBatch()
@@ -135,6 +141,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     const text = this.#batch
     if (text === '') return
     this.#batch = ''
+    this.#gathered = 0
     if (this.phase !== 'open') return
     this.#output.text(text)
     this.#output.flush()

@@ -41,6 +41,7 @@ const connectionWindow = 4 * streamWindow
 export class Http2UpstreamSession extends Lifetime implements UpstreamSession {
   readonly connection: Connection
   readonly multiplexed = true
+  readonly gathered = 0
   requests = 0
   reserved = 0
   idleSince: number

@@ -1,6 +1,12 @@
 import type { UpstreamSession } from '../upstream-session.ts'
 
-/** Connections of HTTP/1.1 that carry requests one behind the other: in turn, each up to a depth. */
+/** Requests of one turn of the loop that go to the same lane before the next one has its turn. */
+const mostTogether = 16
+
+/**
+ * Connections of HTTP/1.1 that carry requests one behind the other: in turn, each up to a depth. Requests that come in the
+ * same turn of the loop go to the same one, some at a time, since they leave in one write.
+ */
 export class Lanes {
   readonly #most: number
   readonly #depth: number
@@ -44,12 +50,20 @@ export class Lanes {
   /** The next one that takes another request. */
   next(fits: (session: UpstreamSession) => boolean): UpstreamSession | undefined {
     const lanes = this.#lanes
+    const same = lanes[this.#last]
+    if (same !== undefined && same.gathered > 0 && same.gathered < mostTogether && this.#takes(same) && fits(same)) {
+      return same
+    }
     for (let count = 0; count < lanes.length; count++) {
       this.#last = (this.#last + 1) % lanes.length
       const lane = lanes[this.#last] as UpstreamSession
-      if (lane.canSend && lane.busy < this.#depth && fits(lane)) return lane
+      if (this.#takes(lane) && fits(lane)) return lane
     }
     return undefined
+  }
+
+  #takes(lane: UpstreamSession): boolean {
+    return lane.canSend && lane.busy < this.#depth
   }
 
   /** Takes one that has no work out, for somebody who wants it alone. */
