@@ -20,7 +20,7 @@ export const httpProxy = {
 fields) when the last answer is whole. Each proxy has an upstream of its own. In each round each proxy takes ${turns} turns of
 ${sizes.map((size) => `${size.requests.toLocaleString('en')} requests (${size.title})`).join(' and ')}. Sizes are those of the bodies. nginx: one worker, \`keepalive 256\`, HTTP/1.1 to
 the upstream, no access log, all else as by default. HAProxy: \`mode http\`, one thread. Libraries for Node.js that do not
-keep connections to the upstream by themselves have an agent that does: ${peerVersions(peers)}. "xps, pipelined" has \`pipeline: 4\` for its
+keep connections to the upstream by themselves have an agent that does: ${peerVersions(peers)}. "xps, pipelined" has \`pipeline: 64\` for its
 upstream, which is measured for 130 B only.`,
 
   async run({ rounds, quick, tell }) {

@@ -92,6 +92,11 @@ export abstract class HeadReader {
     return this.#gather(chunk, start)
   }
 
+  /** Lets go of what it has kept of the last head, since the next one may be long in coming. */
+  forget(): void {
+    this.#last.forget()
+  }
+
   /** Reads the start line and what follows; {@link incomplete} if `end` comes first. */
   protected abstract parse(bytes: Buffer, start: number, end: number): number
 

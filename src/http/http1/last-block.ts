@@ -2,9 +2,9 @@ import type { FieldBlock } from '../field-block.ts'
 import { CR, LF } from './grammar.ts'
 
 /** Characters of a block that is kept. */
-const mostKept = 4 * 1024
+export const mostKept: number = 4 * 1024
 /** So many blocks in a row, each unlike the one before, and none is kept any more. */
-const mostMisses = 8
+export const mostMisses = 8
 
 /**
  * The fields of the last head of a connection. Clients say the same with each of their requests, and upstreams do within a
@@ -33,6 +33,11 @@ export class LastBlock {
     }
     this.#block = undefined
     return undefined
+  }
+
+  /** Lets go of what was kept, for as long as no head comes. */
+  forget(): void {
+    this.#block = undefined
   }
 
   /** Keeps what has been read and found good, if that promises to be of use. */

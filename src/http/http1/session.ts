@@ -35,6 +35,8 @@ const outputLimit = 512 * 1024
 const mostAhead = 64 * 1024
 /** When a client ends its direction so long after its request, it is leaving: who half-closes does so at once. */
 const halfCloseWithin = 1_000
+/** Of a connection that is silent for so long nothing is kept for the next head: there may be thousands. */
+const forgetAfter = 5_000
 
 /**
  * An HTTP/1.1 connection of a client: transactions, one after the other.
@@ -585,7 +587,10 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
       // The client takes what is left, or does not: see below.
     } else if (this.#started) deadlines.offer(this.#waitingSince, timeouts.headTimeout, 'request-head')
     else if (this.transactions === 0) deadlines.offer(client.since, common.firstByteTimeout, 'first-byte')
-    else deadlines.offer(this.#waitingSince, timeouts.keepAliveTimeout, 'keep-alive')
+    else {
+      if (this.time() - this.#waitingSince > forgetAfter) this.#reader.forget()
+      deadlines.offer(this.#waitingSince, timeouts.keepAliveTimeout, 'keep-alive')
+    }
     super.deadlines(deadlines)
   }
 

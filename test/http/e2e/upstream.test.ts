@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../../../src/testing/index.ts'
 import { closedPort, TestServer } from '../../support/net.ts'
@@ -478,6 +479,48 @@ describe('Requests one behind the other on an upstream connection', () => {
     expect(bodies).toEqual(Array.from({ length: 40 }, (_, index) => `/${index}`))
     expect(backend.accepted).toBe(1)
     await served.settled()
+  })
+
+  it('go to the same connection, some at a time, if they come at the same time', async () => {
+    const counts = new Map<Socket, number>()
+    await using backend = await TestServer.start((_, socket) => {
+      socket.on('data', (chunk) => {
+        const heads = chunk.toString().split('\r\n\r\n').length - 1
+        counts.set(socket, (counts.get(socket) ?? 0) + heads)
+        socket.write(pong.repeat(heads))
+      })
+    })
+    let hold = gate()
+    let held = 0
+    await using served = await Served.start({
+      routes: [{ upstream: backend.address, pipeline: 32, pipelineConnections: 4 }],
+      hooks: {
+        async request() {
+          held++
+          await hold.promise
+        },
+      },
+    })
+    const ask = async (count: number) => {
+      counts.clear()
+      held = 0
+      hold = gate()
+      const clients = await Promise.all(Array.from({ length: count }, () => served.dial()))
+      for (const client of clients) await client.send(get())
+      await until(() => expect(held).toBe(count))
+      hold.open()
+      for (const client of clients) {
+        expect((await client.response()).body).toBe('pong')
+        client.peer.end()
+      }
+      await served.settled()
+      return [...counts.values()].sort((a, b) => b - a)
+    }
+    // A connection is dialled for each.
+    await ask(4)
+    await until(() => expect(served.http.stats().upstreams[backend.address]?.idle).toBe(4))
+    expect(await ask(20)).toEqual([16, 4])
+    expect(backend.accepted).toBe(4)
   })
 
   it('are tried again when the connection breaks before their turn', async () => {
