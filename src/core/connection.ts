@@ -1,4 +1,4 @@
-import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
+import { connect, Socket, type TcpNetConnectOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls, type ConnectionOptions as NodeTlsOptions, type TLSSocket } from 'node:tls'
 import { plainAddress } from '../admission/plain-address.ts'
@@ -17,6 +17,7 @@ import { Dialing, type DialPlan, type DialTarget } from './dialing.ts'
 import { Living } from './living.ts'
 import type { ProxyHeader } from './proxy-protocol/proxy-header.ts'
 import { EncryptedSink, SocketSink, SocketSource } from './socket-ends.ts'
+import { giveUp } from './spent-chunk.ts'
 import { TlsState } from './tls/tls-state.ts'
 import type { TlsDialler } from './tls/upstream-tls.ts'
 
@@ -471,8 +472,11 @@ export class Connection extends Living<ConnectionEvents> {
   }
 
   #listenForData(socket: Duplex): void {
+    // Nobody else listens to a socket that we have accepted: what it reads is ours alone.
+    const ours = this.entrance !== undefined && socket instanceof Socket
     socket.on('data', (chunk: Buffer) => {
       if (!this.#deliver(chunk)) this.#pause()
+      else if (ours) giveUp(chunk)
     })
   }
 
@@ -493,6 +497,7 @@ export class Connection extends Living<ConnectionEvents> {
   #adoptSocket(socket: Duplex): void {
     this.#socket = socket
     this.#sink.socket = socket
+    this.#sink.kernels = socket instanceof Socket
     // Another attempt to connect goes on as the one before was asked to.
     if (this.#paused && !socket.isPaused()) socket.pause()
     socket.on('end', () => {

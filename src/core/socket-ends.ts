@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { XpsError } from '../errors.ts'
 import { PipeSink } from '../pipe/sink.ts'
 import { PipeSource } from '../pipe/source.ts'
+import { noteWritten, worthwhile } from './spent-chunk.ts'
 
 // What the two ends of a connection are made of. Only `connection.ts` uses them: it alone listens to the socket.
 
@@ -44,6 +45,8 @@ export class SocketSink extends PipeSink {
   bytes = 0
   /** The socket; another attempt to connect has another one. */
   socket: Duplex | undefined
+  /** The socket is one of the kernel's, which has copied what it has taken. */
+  kernels = false
   readonly #owner: SocketOwner
   #closing: { error: unknown } | undefined
 
@@ -73,7 +76,9 @@ export class SocketSink extends PipeSink {
     socket.write(chunk)
     this.wrote(chunk.length)
     // Zero: the kernel has it all, and the memory is free again. Otherwise the rest is in flight.
-    if (socket.writableLength > 0) this.#wait(socket)
+    const whole = socket.writableLength === 0
+    if (chunk.length >= worthwhile && this.kernels) noteWritten(chunk, whole)
+    if (!whole) this.#wait(socket)
     return chunk.length
   }
 

@@ -1,0 +1,50 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+
+/** Bytes of a chunk whose memory is worth giving back. */
+export const worthwhile: number = 16 * 1024
+
+/** ES2024, hence Node 21. */
+type Transferable = ArrayBuffer & { transfer?: (length: number) => ArrayBuffer }
+
+/** The memory that was written to sockets last, and how much of it the kernel took at once. */
+let memory: ArrayBufferLike | undefined
+let taken = 0
+
+/** A port that leads nowhere. What is sent to it is gone, and with it the memory that was to be transferred. */
+let nowhere: MessagePort | undefined
+
+/** Of a chunk that was written to a socket: whether the kernel took all of it during the call. */
+export function noteWritten(chunk: Uint8Array, whole: boolean): void {
+  if (chunk.buffer !== memory) {
+    memory = chunk.buffer
+    taken = 0
+  }
+  taken += whole ? chunk.length : Number.NEGATIVE_INFINITY
+}
+
+/**
+ * Gives the memory of a chunk back that has just been handed on, if all of it went to sockets whose kernel took it at once, and
+ * nowhere else: then nobody has any use for it. Whoever still holds the chunk holds an empty one.
+ *
+ * Node reads an accepted socket into new memory each time. The garbage collector does not look at such memory before there
+ * are 32 MB of it, all of which the processor's caches have to take in. Given back at once, the next read gets the same.
+ */
+export function giveUp(chunk: Uint8Array): void {
+  const { buffer } = chunk
+  if (memory !== buffer) return
+  const all = taken === buffer.byteLength && buffer.byteLength === chunk.length
+  memory = undefined
+  if (!all || !(buffer instanceof ArrayBuffer)) return
+  const { transfer } = buffer as Transferable
+  if (transfer !== undefined) transfer.call(buffer, 0)
+  else {
+    nowhere ??= closedPort()
+    nowhere.postMessage(undefined, [buffer])
+  }
+}
+
+function closedPort(): MessagePort {
+  const { port1 } = new MessageChannel()
+  port1.close()
+  return port1
+}
