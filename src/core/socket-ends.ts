@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { XpsError } from '../errors.ts'
 import { PipeSink } from '../pipe/sink.ts'
 import { PipeSource } from '../pipe/source.ts'
-import { noteWritten, worthwhile } from './spent-chunk.ts'
+import { noteWritten, worthwhile } from '../pipe/spent-chunk.ts'
 
 // What the two ends of a connection are made of. Only `connection.ts` uses them: it alone listens to the socket.
 

@@ -2,6 +2,7 @@ import { asXpsError, type XpsError } from '../errors.ts'
 import type { SinkHandlers, SinkSide } from './ends.ts'
 import { hostFault } from './host-fault.ts'
 import { sinkInto, type WritableLike } from './into.ts'
+import { noteShown } from './spent-chunk.ts'
 
 /** Where bytes leave a pipe. */
 export class PipeSink {
@@ -59,6 +60,7 @@ export class PipeSink {
 
   /** @internal Hands bytes over and returns how many were taken; `ready` then tells whether more can come. */
   take(chunk: Uint8Array): number {
+    noteShown(chunk)
     try {
       if (this.#handlers.write(chunk, this) === false) this.#ready = false
     } catch (error) {

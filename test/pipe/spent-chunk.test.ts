@@ -1,7 +1,7 @@
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { giveUp, noteWritten, worthwhile } from '../../src/core/spent-chunk.ts'
-import { Core } from '../../src/index.ts'
+import { ClientSession, type Connection, Core } from '../../src/index.ts'
+import { giveUp, noteShown, noteWritten, worthwhile } from '../../src/pipe/spent-chunk.ts'
 import { dial } from '../support/net.ts'
 
 /** A chunk in memory of its own. */
@@ -21,6 +21,13 @@ describe('The memory of a chunk is given back', () => {
 
   it.each<[string, (chunk: Uint8Array) => void]>([
     ['none of it was written', () => {}],
+    [
+      'a program has seen it, though it was written then',
+      (chunk) => {
+        noteShown(chunk)
+        noteWritten(chunk, true)
+      },
+    ],
     ['some of it was not written', (chunk) => noteWritten(chunk.subarray(1), true)],
     ['some of it is still on its way', (chunk) => noteWritten(chunk, false)],
     [
@@ -72,6 +79,29 @@ describe('The memory of a chunk is given back', () => {
 })
 
 describe('What a client sends through a relay', () => {
+  it('stays as it is for a stage that keeps it, against the rules', async () => {
+    const kept: Uint8Array[] = []
+    class Echo extends ClientSession {
+      protected override onOpen(): void {
+        const keep = (chunk: Uint8Array): Uint8Array => {
+          kept.push(chunk)
+          return chunk
+        }
+        this.pipe(this.client.source, this.client.sink, { through: [keep] })
+      }
+    }
+    await using core = new Core()
+    const protocol = (connection: Connection): Echo => new Echo(connection)
+    const { port } = await core.listen({ port: 0, host: '127.0.0.1', protocol })
+    const client = await dial(port)
+    const size = 1024 * 1024
+    void client.write(Buffer.alloc(size, 7))
+    client.end()
+    expect((await client.text()).length).toBe(size)
+    expect(kept.some((chunk) => chunk.length >= worthwhile)).toBe(true)
+    expect(kept.reduce((sum, chunk) => sum + chunk.length, 0)).toBe(size)
+  })
+
   it('arrives whole, whether the server takes it at once or makes it wait', async () => {
     const size = 6 * 1024 * 1024
     const sent = Buffer.alloc(size)
@@ -89,7 +119,7 @@ describe('What a client sends through a relay', () => {
       socket.on('end', () => socket.end('done'))
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const { port } = server.address() as { port: number }
+    const { port } = server.address() as AddressInfo
     const core = new Core()
     const listener = await core.listen({ port: 0, host: '127.0.0.1' }, { route: { upstream: `127.0.0.1:${port}` } })
     const client = await dial(listener.port)

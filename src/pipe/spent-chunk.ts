@@ -22,9 +22,15 @@ export function noteWritten(chunk: Uint8Array, whole: boolean): void {
   taken += whole ? chunk.length : Number.NEGATIVE_INFINITY
 }
 
+/** A chunk was given to code that may be a host's: whatever becomes of it, its memory is left to the garbage collector. */
+export function noteShown(chunk: Uint8Array): void {
+  if (chunk.length >= worthwhile) noteWritten(chunk, false)
+}
+
 /**
  * Gives the memory of a chunk back that has just been handed on, if all of it went to sockets whose kernel took it at once, and
- * nowhere else: then nobody has any use for it. Whoever still holds the chunk holds an empty one.
+ * nowhere else: then nobody has any use for it. Only our own code has seen such a chunk: memory that a program's native
+ * call might still read from must not be given back.
  *
  * Node reads an accepted socket into new memory each time. The garbage collector does not look at such memory before there
  * are 32 MB of it, all of which the processor's caches have to take in. Given back at once, the next read gets the same.
