@@ -33,9 +33,13 @@ export class ServerProgram implements AsyncDisposable {
     this.port = port
   }
 
-  /** Starts it on a free port, and waits until it listens. */
-  static async start(command: string, args: (port: number) => readonly string[]): Promise<ServerProgram> {
-    const port = await closedPort()
+  /** Starts it on a free port or the given one, and waits until it listens. */
+  static async start(
+    command: string,
+    args: (port: number) => readonly string[],
+    given?: number,
+  ): Promise<ServerProgram> {
+    const port = given ?? (await closedPort())
     const child = spawn(command, args(port), { stdio: 'ignore' })
     const program = new ServerProgram(child, port)
     let failure: Error | undefined
