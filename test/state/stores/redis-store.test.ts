@@ -3,22 +3,28 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Cluster, Redis } from 'ioredis'
 import { createClient, createCluster } from 'redis'
-import { afterAll, beforeAll, describe, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Commit, ContainerLock, Stored } from '../../../src/state/container.ts'
 import { RedisStore, type RedisStoreOptions } from '../../../src/state/stores/redis-store.ts'
 import { containerContract } from '../../../src/testing/index.ts'
 import type { ServerProgram } from '../../support/programs.ts'
 import { RedisClusterProgram, startRedis } from '../../support/redis.ts'
+import { until } from '../../support/until.ts'
 
 let folder: string
 let server: ServerProgram
 let cluster: RedisClusterProgram
+/** Connections that look at the server and at each node of the cluster. */
+const admins: Redis[] = []
 const ends: (() => unknown)[] = []
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'xps-redis-'))
   ;[server, cluster] = await Promise.all([startRedis(folder), RedisClusterProgram.start(folder)])
+  for (const { port } of [server, ...cluster.nodes]) admins.push(new Redis(port, '127.0.0.1'))
 })
 afterAll(async () => {
   for (const end of ends) await end()
+  for (const admin of admins) admin.disconnect()
   await server?.[Symbol.asyncDispose]()
   await cluster?.[Symbol.asyncDispose]()
   await rm(folder, { recursive: true })
@@ -56,19 +62,318 @@ const kinds = {
 }
 
 let prefixes = 0
+const prefixOf = (): string => `test[${++prefixes}]*:`
+const id = '0123456789abcdef0123456789abcdef'
+const day = 86_400_000
+const never = new AbortController().signal
+
+function storedOf(entries: Record<string, string>, expires = Date.now() + day): Stored {
+  return { data: new Map(Object.entries(entries)), created: Date.now(), expires, idle: undefined }
+}
+
+function commitOf(expect: Commit['expect'], fence: number, entries: Record<string, string>): Commit {
+  return { expect, fence, changes: { cleared: false, keys: new Map(Object.entries(entries)) } }
+}
 
 for (const [name, connect] of Object.entries(kinds)) {
   describe(`RedisStore with ${name}`, () => {
     let client: RedisStoreOptions['client']
+    let another: RedisStoreOptions['client']
     let prefix = ''
     beforeAll(async () => {
       client = await connect()
+      another = await connect()
     })
     const make = (): RedisStore => {
-      prefix = `test[${++prefixes}]*:`
+      prefix = prefixOf()
       return new RedisStore({ client, prefix })
     }
     const again = (): RedisStore => new RedisStore({ client, prefix })
     for (const claim of containerContract({ make, again })) it(claim.name, claim.run)
+
+    it('wakes who waits in another process by a message, and hears nothing any more when it is closed', async () => {
+      prefix = prefixOf()
+      // Nobody looks by itself within the time of this test.
+      const one = new RedisStore({ client, prefix, pollInterval: 60_000 })
+      const other = new RedisStore({ client: another, prefix, pollInterval: 60_000 })
+      await Promise.all([one.open(), other.open()])
+      const request = { wait: 15_000, lease: 60_000, signal: never }
+      let held = await one.lock(id, request)
+      for (let round = 0; round < 4; round++) {
+        const waits = round % 2 === 0 ? other : one
+        const waiting = waits.lock(id, request)
+        await until(async () => expect(await lockOf(prefix)).toMatch(/\+$/))
+        await held?.release()
+        const next = await waiting
+        expect(next?.fence).toBeGreaterThan(held?.fence ?? 0)
+        held = next
+      }
+      await held?.release()
+      expect(await subscribers(prefix)).toBe(2)
+      await Promise.all([one.close(), other.close()])
+      await until(async () => expect(await subscribers(prefix)).toBe(0))
+    })
+
+    it('stops to wait when it is called off, and when it is closed', async () => {
+      prefix = prefixOf()
+      const store = new RedisStore({ client, prefix, pollInterval: 60_000 })
+      await store.open()
+      const held = await store.lock(id, { wait: 0, lease: 60_000, signal: never })
+      const controller = new AbortController()
+      const calledOff = store.lock(id, { wait: 60_000, lease: 60_000, signal: controller.signal })
+      const closed = store.lock(id, { wait: 60_000, lease: 60_000, signal: never })
+      const outcomes = Promise.allSettled([calledOff, closed])
+      await until(async () => expect(await subscribers(prefix)).toBe(1))
+      controller.abort()
+      await expect(calledOff).rejects.toMatchObject({ code: 'XPS_ABORTED' })
+      await store.close()
+      await expect(closed).rejects.toMatchObject({ code: 'XPS_CLOSED' })
+      await outcomes
+      await store.open()
+      await held?.release()
+      const next = await store.lock(id, { wait: 0, lease: 60_000, signal: never })
+      expect(next?.fence).toBeGreaterThan(held?.fence ?? 0)
+      await store.close()
+      await until(async () => expect(await subscribers(prefix)).toBe(0))
+    })
+  })
+}
+
+/** What is in the lock of the session. */
+async function lockOf(prefix: string): Promise<string> {
+  const answers = await Promise.all(admins.map((admin) => admin.call('GET', `${prefix}{${id}}:lock`).catch(() => null)))
+  return String(answers.find((answer) => answer !== null) ?? '')
+}
+
+/** How many connections hear on the channel of a prefix, in the server and the cluster together. */
+async function subscribers(prefix: string): Promise<number> {
+  const answers = await Promise.all(admins.map((admin) => admin.pubsub('NUMSUB', `${prefix}free`)))
+  return answers.reduce<number>((sum, [, count]) => sum + Number(count), 0)
+}
+
+describe('RedisStore', () => {
+  let client: Redis
+  let prefix = ''
+  let store: RedisStore
+  const key = (): string => `${prefix}{${id}}`
+  beforeAll(() => {
+    client = kinds.ioredis()
+  })
+  beforeEach(async () => {
+    prefix = prefixOf()
+    store = new RedisStore({ client, prefix, pollInterval: 60_000 })
+    await store.open()
+  })
+  afterEach(() => store.close())
+  const lock = async (lease = 60_000, wait = 0): Promise<ContainerLock> => {
+    const given = await store.lock(id, { wait, lease, signal: never })
+    if (given === undefined) throw new Error('the lock was not to be had')
+    return given
+  }
+
+  it('writes the keys that were changed, and leaves the others alone', async () => {
+    await store.commit(id, storedOf({ a: '1', b: '1', c: '1' }), commitOf('absent', 1, { a: '1', b: '1', c: '1' }))
+    await client.hset(key(), '=b', '1=from another hand')
+    const changes = { cleared: false, keys: new Map([['a', '2'], ['c', undefined], ['d', '2']]) } // biome-ignore format: one line
+    const stored = storedOf({ a: '2', b: '1', d: '2' })
+    expect(await store.commit(id, stored, { expect: 'present', fence: 2, changes })).toBe('done')
+    expect([...((await store.read(id))?.data ?? [])]).toEqual([
+      ['a', '2'],
+      ['b', 'from another hand'],
+      ['d', '2'],
+    ])
+  })
+
+  it('lets Redis remove what has expired, and keeps what never does', async () => {
+    const expires = Date.now() + day
+    await store.commit(id, storedOf({}, expires), commitOf('absent', 1, {}))
+    expect(Math.abs((await client.pttl(key())) - day)).toBeLessThan(2_000)
+    await store.touch(id, Number.POSITIVE_INFINITY)
+    expect(await client.pttl(key())).toBe(-1)
+    expect((await store.read(id))?.expires).toBe(Number.POSITIVE_INFINITY)
+    await store.touch(id, Date.now() + 30)
+    await until(async () => expect(await store.read(id)).toBe(undefined))
+    const held = await lock()
+    await store.commit(id, storedOf({}, expires), commitOf('absent', held.fence, {}))
+    const times = await Promise.all(['', ':fence', ':lock'].map((end) => client.pttl(key() + end)))
+    expect(Math.min(...times)).toBeGreaterThan(0)
+  })
+
+  it('takes the lock from a holder who died, and refuses all that it says later', async () => {
+    const dead = await lock(50)
+    await store.commit(id, storedOf({ n: '1' }), commitOf('absent', dead.fence, { n: '1' }))
+    const next = await lock(60_000, 10_000)
+    const late = storedOf({ n: '2' })
+    expect(next.fence).toBeGreaterThan(dead.fence)
+    expect(await store.commit(id, late, commitOf('present', dead.fence, { n: '2' }))).toBe('fenced')
+    expect(await store.touch(id, Date.now() + 2 * day, dead.fence)).toBe('fenced')
+    expect(await store.destroy(id, dead.fence)).toBe('fenced')
+    expect(await dead.renew()).toBe(false)
+    await dead.release()
+    expect(await next.renew()).toBe(true)
+    expect((await store.read(id))?.data.get('n')).toBe('1')
+    expect(await store.destroy(id, next.fence)).toBe(true)
+    // Nor does it bring back what was destroyed.
+    expect(await store.commit(id, late, commitOf('absent', dead.fence, { n: '2' }))).toBe('fenced')
+    await next.release()
+  })
+
+  it('gives growing numbers when all was forgotten, and when the clock of Redis goes back', async () => {
+    const first = await lock()
+    await first.release()
+    await client.del(`${key()}:fence`)
+    const second = await lock()
+    await second.release()
+    expect(second.fence).toBeGreaterThan(first.fence)
+    const ahead = second.fence + 3_600_000_000
+    await client.set(`${key()}:fence`, String(ahead))
+    const third = await lock()
+    await third.release()
+    expect(third.fence).toBe(ahead + 1)
+    await store.commit(id, storedOf({}), commitOf('absent', third.fence + 1, {}))
+    await client.del(`${key()}:fence`)
+    expect((await lock()).fence).toBe(third.fence + 2)
+  })
+
+  it('keeps a lock that is renewed, and looks by itself where a message was lost', async () => {
+    const held = await lock(300)
+    const renewing = setInterval(() => void held.renew(), 50)
+    const impatient = new RedisStore({ client, prefix, pollInterval: 20 })
+    expect(await impatient.lock(id, { wait: 400, lease: 300, signal: never })).toBe(undefined)
+    clearInterval(renewing)
+    await held.renew()
+    const waiting = impatient.lock(id, { wait: 10_000, lease: 300, signal: never })
+    await client.del(`${key()}:lock`)
+    expect(await waiting).toBeDefined()
+    await impatient.close()
+  })
+
+  it('takes a command that its client sends twice for one', async () => {
+    const held = await lock()
+    const twice = new RedisStore({ client: stutter(client), prefix })
+    const commit = commitOf('absent', held.fence, { n: '1' })
+    expect(await twice.commit(id, storedOf({ n: '1' }), commit)).toBe('done')
+    await held.release()
+    const again = await twice.lock(id, { wait: 0, lease: 60_000, signal: never })
+    expect(again?.fence).toBeGreaterThan(held.fence)
+    await again?.release()
+  })
+
+  it('says that it is full when Redis has no memory, and still reads, locks, touches and destroys', async () => {
+    const held = await lock()
+    await store.commit(id, storedOf({ n: '1' }), commitOf('absent', held.fence, { n: '1' }))
+    await client.config('SET', 'maxmemory', '1')
+    try {
+      expect(await store.commit(id, storedOf({ n: '2' }), commitOf('present', held.fence, { n: '2' }))).toBe('full')
+      expect((await store.read(id))?.data.get('n')).toBe('1')
+      await held.release()
+      const next = await lock()
+      expect(await store.touch(id, Date.now() + day, next.fence)).toBe(true)
+      expect(await store.destroy(id, next.fence)).toBe(true)
+      await next.release()
+    } finally {
+      await client.config('SET', 'maxmemory', '0')
+    }
+  })
+
+  it('goes on when Redis has forgotten the scripts', async () => {
+    await client.script('FLUSH')
+    const held = await lock()
+    expect(await store.commit(id, storedOf({}), commitOf('absent', held.fence, {}))).toBe('done')
+  })
+
+  it('waits no longer for Redis than it was told to, and gives up a lock that comes later', async () => {
+    const hasty = new RedisStore({ client, prefix, commandTimeout: 50 })
+    await client.client('PAUSE', 250, 'ALL')
+    const reply = { code: 'XPS_TIMEOUT', reason: 'reply', origin: 'upstream' }
+    await Promise.all([
+      expect(hasty.read(id)).rejects.toMatchObject(reply),
+      expect(hasty.lock(id, { wait: 10_000, lease: 60_000, signal: never })).rejects.toMatchObject(reply),
+    ])
+    // The lock is given when the pause is over, and taken back at once.
+    await until(async () => expect(await client.get(`${key()}:fence`)).not.toBe(null))
+    await until(async () => expect(await client.exists(`${key()}:lock`)).toBe(0))
+    await hasty.close()
+  })
+
+  it('tells what went wrong by a code, and names no id', async () => {
+    await client.set(key(), 'not a hash')
+    const error = await store.read(id).catch((reason: unknown) => reason as Error)
+    expect(error).toMatchObject({ code: 'XPS_READ', origin: 'upstream' })
+    expect((error as Error).message).not.toContain(id)
+    await client.del(key())
+    await client.hset(key(), 'something', 'else')
+    await expect(store.read(id)).rejects.toMatchObject({ code: 'XPS_READ' })
+    const closed = createClient({ url: `redis://${server.address}` })
+    await expect(new RedisStore({ client: closed, prefix }).open()).rejects.toMatchObject({ code: 'XPS_CONNECT' })
+    const user = ['SETUSER', 'reader', 'on', '>secret', '~*', '+hello', '+client', '+evalsha', '+eval'] as const
+    await client.acl(...user)
+    const reader = createClient({ url: `redis://reader:secret@${server.address}` })
+    await reader.connect()
+    const refused = new RedisStore({ client: reader, prefix: 'other:' })
+    const outcome = await refused.open().catch((reason: unknown) => reason)
+    expect(outcome).toMatchObject({ code: expect.stringMatching(/XPS_(FORBIDDEN|READ)/), origin: 'upstream' })
+    reader.destroy()
+  })
+
+  it('hears on the client that it is given for that, and leaves it open', async () => {
+    const subscriber = kinds.ioredis()
+    await subscriber.ping()
+    const given = new RedisStore({ client, subscriber, prefix, pollInterval: 60_000 })
+    const connections = async (): Promise<number> => String(await client.call('CLIENT', 'LIST')).split('\n').length
+    const before = await connections()
+    const held = await lock()
+    const waiting = given.lock(id, { wait: 10_000, lease: 60_000, signal: never })
+    await until(async () => expect(await subscribers(prefix)).toBe(1))
+    await held.release()
+    await (await waiting)?.release()
+    await given.close()
+    expect(subscriber.status).toBe('ready')
+    expect(subscriber.listenerCount('message')).toBe(0)
+    expect(await connections()).toBe(before)
+  })
+
+  it('lists its own sessions only, also where the client has a prefix of its own', async () => {
+    const prefixed = new Redis({ port: server.port, host: '127.0.0.1', keyPrefix: 'app:' })
+    ends.push(() => prefixed.disconnect())
+    const other = new RedisStore({ client: prefixed, prefix })
+    await store.commit(id, storedOf({}), commitOf('absent', 1, {}))
+    await other.commit(id.toUpperCase(), storedOf({}, Number.POSITIVE_INFINITY), commitOf('absent', 1, {}))
+    await client.hset(`${prefix}{short}`, 'n', '1')
+    const held = await lock()
+    const listed = async (of: RedisStore): Promise<string[]> => {
+      const ids: string[] = []
+      for await (const summary of of.list()) ids.push(summary.id)
+      return ids
+    }
+    expect([await listed(store), await listed(other)]).toEqual([[id], [id.toUpperCase()]])
+    await held.release()
+  })
+
+  it('refuses what it cannot use', () => {
+    for (const [options, message] of [
+      [{}, /client must be a client of node-redis/],
+      [{ client: new Map() }, /client/],
+      [{ client, subscriber: {} }, /subscriber/],
+      [{ client, prefix: 'a{b}' }, /prefix/],
+      [{ client, pollInterval: 0 }, /pollInterval/],
+      [{ client, commandTimeout: 0 }, /commandTimeout/],
+      [{ client, url: 'redis://' }, /url/],
+    ] as const) {
+      expect(() => new RedisStore(options as never)).toThrow(message)
+    }
+  })
+})
+
+/** A client that says everything twice, as ioredis may when its connection breaks. */
+function stutter(client: Redis): Redis {
+  return new Proxy(client, {
+    get(target, name) {
+      if (name !== 'callBuffer') return Reflect.get(target, name)
+      return async (command: string, words: (string | Buffer)[]) => {
+        await target.callBuffer(command, words)
+        return target.callBuffer(command, words)
+      }
+    },
   })
 }
