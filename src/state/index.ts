@@ -54,3 +54,11 @@ export {
 } from './shared-sessions.ts'
 export { FileStore, type FileStoreOptions } from './stores/file-store.ts'
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory-store.ts'
+export type {
+  IoredisClient,
+  NodeRedisClient,
+  NodeRedisCluster,
+  RedisClient,
+  RedisWords,
+} from './stores/redis/redis-client.ts'
+export { RedisStore, type RedisStoreOptions } from './stores/redis-store.ts'

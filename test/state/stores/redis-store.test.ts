@@ -102,7 +102,7 @@ for (const [name, connect] of Object.entries(kinds)) {
       for (let round = 0; round < 4; round++) {
         const waits = round % 2 === 0 ? other : one
         const waiting = waits.lock(id, request)
-        await until(async () => expect(await lockOf(prefix)).toMatch(/\+$/))
+        await until(async () => expect(await lockOf(prefix)).toMatch(/[*]$/))
         await held?.release()
         const next = await waiting
         expect(next?.fence).toBeGreaterThan(held?.fence ?? 0)
@@ -246,6 +246,30 @@ describe('RedisStore', () => {
     await client.del(`${key()}:lock`)
     expect(await waiting).toBeDefined()
     await impatient.close()
+  })
+
+  it('lets another process that waits have the lock before the one that had it', async () => {
+    const other = new RedisStore({ client, prefix, pollInterval: 60_000 })
+    const request = { wait: 10_000, lease: 60_000, signal: never }
+    const order: string[] = []
+    const take = async (name: string, from: RedisStore): Promise<void> => {
+      const held = await from.lock(id, request)
+      order.push(name)
+      await held?.release()
+    }
+    const held = await lock()
+    const inOther = take('other', other)
+    await until(async () => expect(await lockOf(prefix)).toMatch(/[*]$/))
+    const released = held.release()
+    await Promise.all([released, take('the same', store), inOther])
+    expect(order).toEqual(['other', 'the same'])
+    // Where only the same process waits it need not.
+    const again = await lock()
+    const next = take('the same', store)
+    await until(async () => expect(await lockOf(prefix)).toMatch(/[+]$/))
+    await again.release()
+    await next
+    await other.close()
   })
 
   it('takes a command that its client sends twice for one', async () => {

@@ -10,6 +10,9 @@ import { lockScript, releaseScript, renewScript } from './redis-scripts.ts'
 /** How long the last fence of a session is remembered besides its lease, in milliseconds. */
 export const fenceMemory: number = 3_600_000
 
+/** How long other processes that wait may take to hear that a lock is free, before this one may have it again. */
+const courtesy = '50'
+
 /** How locks are asked for. */
 export interface RedisLockRules {
   readonly clock: Clock
@@ -22,7 +25,7 @@ export interface RedisLockRules {
 }
 
 /**
- * Locks that Redis keeps, with a token each.
+ * Locks that Redis keeps, with a token each that nobody can guess.
  *
  * ```
  *   lock ──► script: free? ──► token, fence
@@ -35,6 +38,7 @@ export interface RedisLockRules {
 export class RedisLocks {
   readonly #caller: RedisCaller
   readonly #rules: RedisLockRules
+  readonly #store: string = randomBytes(8).toString('hex')
   readonly #waiting = new Map<string, Set<Waiter>>()
   /** Locks that are being given up. */
   readonly #releasing = new Set<Promise<unknown>>()
@@ -58,7 +62,7 @@ export class RedisLocks {
   ): Promise<ContainerLock | undefined> {
     const { clock, pollInterval } = this.#rules
     const until = clock.now() + wait
-    const lock = new RedisLock(this, id, lease)
+    const lock = new RedisLock(this, id, lease, this.#store + randomBytes(8).toString('hex'))
     const waiter = this.#join(id)
     try {
       for (;;) {
@@ -100,7 +104,7 @@ export class RedisLocks {
   /** @internal */
   release({ id, token }: RedisLock): Promise<void> {
     const { channel, keysOf } = this.#rules
-    const released = this.#caller.run(releaseScript, keysOf(id), [token, channel, id])
+    const released = this.#caller.run(releaseScript, keysOf(id), [token, channel, id, courtesy])
     const settled = released.then(
       () => {},
       () => {},
@@ -183,14 +187,15 @@ export class RedisLocks {
 class RedisLock implements ContainerLock {
   readonly id: string
   readonly lease: number
-  readonly token: string = randomBytes(16).toString('hex')
+  readonly token: string
   fence = 0
   readonly #locks: RedisLocks
 
-  constructor(locks: RedisLocks, id: string, lease: number) {
+  constructor(locks: RedisLocks, id: string, lease: number, token: string) {
     this.#locks = locks
     this.id = id
     this.lease = lease
+    this.token = token
   }
 
   renew(): Promise<boolean> {

@@ -10,7 +10,11 @@ export interface RedisScript {
 //
 //   xps:{id}        created expires idle fence next   =KEY → place, then '=' and a text or ':' and what PHP serialized
 //   xps:{id}:fence  a number; forgotten an hour after the last lock
-//   xps:{id}:lock   the token of the holder, and '+' if somebody waits; gone with its lease
+//   xps:{id}:lock   the token of the holder; behind it '+' if somebody waits, '*' if another process does; gone with its lease
+//                   or '!' and the first half of that token for a moment, in which only another process may have it
+//
+// The first half of a token is that of the store, so of a process: one that has always somebody who waits would have the
+// lock for ever, as it knows first that it is free.
 //
 // A script says what it may do when Redis has no memory left; without `allow-oom` it is refused as a whole.
 
@@ -80,13 +84,21 @@ return 1`)
  * the other's lease. A fence is the time in microseconds, or one more than the last: it grows also when that is forgotten.
  */
 export const lockScript: RedisScript = script(`#!lua flags=allow-oom${known}
+local token = ARGV[1]
+local store = string.sub(token, 1, 16)
 local held = redis.call('GET', KEYS[3])
--- Our own token: the client has sent it twice.
-if held and string.sub(held, 1, #ARGV[1]) ~= ARGV[1] then
-  if ARGV[4] == '1' and #held == #ARGV[1] then redis.call('SET', KEYS[3], held .. '+', 'XX', 'KEEPTTL') end
+local kept = held and string.sub(held, 1, 1) == '!'
+if kept and string.sub(held, 2) ~= store then held = nil end
+-- With our own token the client has sent it twice.
+if held and string.sub(held, 1, #token) ~= token then
+  local mark = string.sub(held, 1, 16) == store and '+' or '*'
+  local marked = string.sub(held, #token + 1)
+  if ARGV[4] == '1' and not kept and marked ~= mark and marked ~= '*' then
+    redis.call('SET', KEYS[3], string.sub(held, 1, #token) .. mark, 'XX', 'KEEPTTL')
+  end
   return -1 - math.max(0, redis.call('PTTL', KEYS[3]))
 end
-redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[3], token, 'PX', ARGV[2])
 local time = redis.call('TIME')
 local fence = math.max(time[1] * 1000000 + time[2], known() + 1)
 redis.call('SET', KEYS[2], string.format('%.0f', fence), 'PX', ARGV[3])
@@ -100,12 +112,14 @@ redis.call('PEXPIRE', KEYS[3], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 return 1`)
 
-/** ARGV: token, channel, id. Tells those who wait, if anybody does. */
+/** ARGV: token, channel, id, for how long only another process may have it. Tells those who wait, if anybody does. */
 export const releaseScript: RedisScript = script(`#!lua flags=allow-oom
 local held = redis.call('GET', KEYS[3])
 if not held or string.sub(held, 1, #ARGV[1]) ~= ARGV[1] then return 0 end
-redis.call('DEL', KEYS[3])
-if #held > #ARGV[1] then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
+local mark = string.sub(held, #ARGV[1] + 1)
+if mark == '*' then redis.call('SET', KEYS[3], '!' .. string.sub(ARGV[1], 1, 16), 'PX', ARGV[4])
+else redis.call('DEL', KEYS[3]) end
+if mark ~= '' then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
 return 1`)
 
 function script(text: string): RedisScript {
