@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { Core } from '../index.ts'
 import { type Container, FileStore, MemoryStore, StateClient, stateServer } from '../state/index.ts'
 import { drain } from './drain.ts'
+import { redisStore } from './redis-store.ts'
 import { nextSignal } from './signals.ts'
 import { UsageError, usage } from './usage.ts'
 
@@ -76,7 +77,7 @@ async function serveState(args: string[]): Promise<number> {
   const idleLifetime = milliseconds('--idle-lifetime', values['idle-lifetime'])
   const lockTimeout = milliseconds('--lock-timeout', values['lock-timeout'])
   const auth = await secretOf(values)
-  const [store, storeText] = storeOf(values['store'] ?? 'file:sessions')
+  const { store, text, close } = await storeOf(values['store'] ?? 'file:sessions')
   const protocol = usage(() =>
     stateServer({
       store,
@@ -96,25 +97,47 @@ async function serveState(args: string[]): Promise<number> {
   const stopping = nextSignal()
   try {
     const { address } = await core.listen({ ...where, protocol })
-    console.log(`listening on ${address} → ${storeText}`)
+    console.log(`listening on ${address} → ${text}`)
   } catch (error) {
     core.abort()
     await core.closed
     await protocol.sessions.close()
+    await close?.()
     throw error
   }
   await stopping
   const code = await drain(core, deadline, nextSignal())
   await protocol.sessions.close()
+  await close?.()
   return code
 }
 
-/** Where sessions are kept, by its name, and how to print it. */
-function storeOf(text: string): [Container, string] {
-  if (text === 'memory') return [new MemoryStore(), 'memory']
+/** Where sessions are kept. */
+interface StateStore {
+  readonly store: Container
+  /** What to print. */
+  readonly text: string
+  /** Lets go of what is not the store's own. */
+  close?(): Promise<void>
+}
+
+/** The store of `--store`. */
+async function storeOf(text: string): Promise<StateStore> {
+  if (text === 'memory') return { store: new MemoryStore(), text }
   const [, folder] = /^file:(.+)$/.exec(text) ?? []
-  if (folder === undefined) throw new UsageError(`--store must be memory or file:DIR, got '${text}'`)
-  return [new FileStore(folder), `files in ${folder}`]
+  if (folder !== undefined) return { store: new FileStore(folder), text: `files in ${folder}` }
+  if (/^rediss?:/.test(text)) {
+    // What is typed may have a password in it.
+    if (!isRedisUrl(text)) throw new UsageError('--store redis://… is no address such as redis://host:6379/0')
+    return redisStore(new URL(text))
+  }
+  throw new UsageError(`--store must be memory, file:DIR or redis://HOST:PORT, got '${text}'`)
+}
+
+function isRedisUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { hostname, pathname, search, hash } = new URL(text)
+  return hostname !== '' && /^(\/\d{0,9})?$/.test(pathname) && search === '' && hash === ''
 }
 
 /** Not from the arguments: those can be seen by everybody on the machine. */

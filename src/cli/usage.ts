@@ -52,6 +52,9 @@ Options of state
   --host HOST                on which address (default: 127.0.0.1; others need a secret, or --public)
   --store file:DIR           keep each session in a file of DIR (default: file:sessions)
   --store memory             keep sessions in memory; they are gone with the process
+  --store redis://HOST:PORT[/DB], or rediss:// for TLS
+                             keep them in Redis or Valkey, for several servers (needs the package redis); a password
+                             may be in XPS_REDIS_PASSWORD
   --secret-file FILE         what clients must say first is the first line of FILE (or: XPS_STATE_SECRET)
   --admin                    allow clients to list and watch (ls, watch); whoever knows an id has the session
   --public                   listen for other machines without a secret
@@ -71,6 +74,7 @@ Examples
   xps serve --upstream 8001=127.0.0.1:3000 --file 8002=public/sample.txt
   xps serve --upstream 127.0.0.1:5433=unix:/run/postgresql/.s.PGSQL.5432
   xps state --store file:/var/lib/sessions --admin
+  xps state --store redis://127.0.0.1:6379
   xps state watch
 
 SIGINT (Ctrl-C) or SIGTERM stops listening and lets sessions finish; a second one ends them.

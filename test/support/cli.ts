@@ -11,8 +11,8 @@ export class Cli {
   readonly exited: Promise<number | null>
   #changed: (() => void)[] = []
 
-  constructor(args: readonly string[], cwd?: string, env: Record<string, string> = {}) {
-    this.process = spawn(process.execPath, [bin, ...args], {
+  constructor(args: readonly string[], cwd?: string, env: Record<string, string> = {}, program: string = bin) {
+    this.process = spawn(process.execPath, [program, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       cwd,
       env: { ...process.env, ...env },
