@@ -1,8 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Cluster, Redis } from 'ioredis'
-import { createClient, createCluster } from 'redis'
+import { createClient, createCluster, type RedisClientOptions } from 'redis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Commit, ContainerLock, Stored } from '../../../src/state/container.ts'
 import { RedisStore, type RedisStoreOptions } from '../../../src/state/stores/redis-store.ts'
@@ -330,14 +330,38 @@ describe('RedisStore', () => {
     await expect(store.read(id)).rejects.toMatchObject({ code: 'XPS_READ' })
     const closed = createClient({ url: `redis://${server.address}` })
     await expect(new RedisStore({ client: closed, prefix }).open()).rejects.toMatchObject({ code: 'XPS_CONNECT' })
-    const user = ['SETUSER', 'reader', 'on', '>secret', '~*', '+hello', '+client', '+evalsha', '+eval'] as const
-    await client.acl(...user)
-    const reader = createClient({ url: `redis://reader:secret@${server.address}` })
-    await reader.connect()
-    const refused = new RedisStore({ client: reader, prefix: 'other:' })
-    const outcome = await refused.open().catch((reason: unknown) => reason)
-    expect(outcome).toMatchObject({ code: expect.stringMatching(/XPS_(FORBIDDEN|READ)/), origin: 'upstream' })
-    reader.destroy()
+    await client.call('ACL', 'SETUSER', 'nobody', 'on', '>secret', '~*', '+@connection')
+    await using nobody = await connected({ url: `redis://nobody:secret@${server.address}` })
+    const refused = new RedisStore({ client: nobody.client, prefix })
+    await expect(refused.open()).rejects.toMatchObject({ code: 'XPS_FORBIDDEN', origin: 'upstream' })
+  })
+
+  it('needs no more rights than the documentation says', async () => {
+    const [, rights = ''] = /needs these rights:\s+`([^`]*)`/.exec(await readFile('docs/state.md', 'utf8')) ?? []
+    expect(rights).toContain('+evalsha')
+    const words = rights.split(/\s+/)
+    await client.call('ACL', 'SETUSER', 'shop', 'on', '>secret', '~shop:*', '&shop:free', '+@connection', ...words)
+    const user = { url: `redis://shop:secret@${server.address}` }
+    await using one = await connected(user)
+    await using other = await connected(user)
+    const [held, waits] = [one, other].map((of) => new RedisStore({ client: of.client, prefix: 'shop:' }))
+    if (held === undefined || waits === undefined) throw new Error('there are two')
+    await held.open()
+    const first = await held.lock(id, { wait: 0, lease: 60_000, signal: never })
+    const waiting = waits.lock(id, { wait: 10_000, lease: 60_000, signal: never })
+    const fence = first?.fence ?? 0
+    expect(await held.commit(id, storedOf({ a: '1' }), commitOf('absent', fence, { a: '1' }))).toBe('done')
+    const changes = { cleared: true, keys: new Map([['a', undefined]]) }
+    expect(await held.commit(id, storedOf({}), { expect: 'present', fence, changes })).toBe('done')
+    expect(await held.touch(id, Number.POSITIVE_INFINITY)).toBe(true)
+    expect(await first?.renew()).toBe(true)
+    for await (const summary of held.list()) expect(summary.id).toBe(id)
+    await until(async () => expect(await subscribers('shop:')).toBe(1))
+    await first?.release()
+    const second = await waiting
+    expect(await waits.destroy(id, second?.fence ?? 0)).toBe(true)
+    await second?.release()
+    await Promise.all([held.close(), waits.close()])
   })
 
   it('hears on the client that it is given for that, and leaves it open', async () => {
@@ -388,6 +412,13 @@ describe('RedisStore', () => {
     }
   })
 })
+
+async function connected(options: RedisClientOptions) {
+  const client = createClient(options)
+  client.on('error', () => {})
+  await client.connect()
+  return { client, [Symbol.asyncDispose]: async () => client.destroy() }
+}
 
 /** A client that says everything twice, as ioredis may when its connection breaks. */
 function stutter(client: Redis): Redis {
