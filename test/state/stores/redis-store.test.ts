@@ -1,13 +1,15 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { Cluster, Redis } from 'ioredis'
 import { createClient, createCluster, type RedisClientOptions } from 'redis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Commit, ContainerLock, Stored } from '../../../src/state/container.ts'
 import { RedisStore, type RedisStoreOptions } from '../../../src/state/stores/redis-store.ts'
-import { containerContract } from '../../../src/testing/index.ts'
+import { containerContract, ManualClock } from '../../../src/testing/index.ts'
 import type { ServerProgram } from '../../support/programs.ts'
+import { Random } from '../../support/random.ts'
 import { RedisClusterProgram, startRedis } from '../../support/redis.ts'
 import { until } from '../../support/until.ts'
 
@@ -93,9 +95,10 @@ for (const [name, connect] of Object.entries(kinds)) {
 
     it('wakes who waits in another process by a message, and hears nothing any more when it is closed', async () => {
       prefix = prefixOf()
-      // Nobody looks by itself within the time of this test.
-      const one = new RedisStore({ client, prefix, pollInterval: 60_000 })
-      const other = new RedisStore({ client: another, prefix, pollInterval: 60_000 })
+      // Nobody looks by itself: the time stands.
+      const clock = new ManualClock()
+      const one = new RedisStore({ client, prefix, clock })
+      const other = new RedisStore({ client: another, prefix, clock })
       await Promise.all([one.open(), other.open()])
       const request = { wait: 15_000, lease: 60_000, signal: never }
       let held = await one.lock(id, request)
@@ -112,11 +115,13 @@ for (const [name, connect] of Object.entries(kinds)) {
       expect(await subscribers(prefix)).toBe(2)
       await Promise.all([one.close(), other.close()])
       await until(async () => expect(await subscribers(prefix)).toBe(0))
+      expect(clock.pending).toBe(0)
     })
 
     it('stops to wait when it is called off, and when it is closed', async () => {
       prefix = prefixOf()
-      const store = new RedisStore({ client, prefix, pollInterval: 60_000 })
+      const clock = new ManualClock()
+      const store = new RedisStore({ client, prefix, clock })
       await store.open()
       const held = await store.lock(id, { wait: 0, lease: 60_000, signal: never })
       const controller = new AbortController()
@@ -135,6 +140,7 @@ for (const [name, connect] of Object.entries(kinds)) {
       expect(next?.fence).toBeGreaterThan(held?.fence ?? 0)
       await store.close()
       await until(async () => expect(await subscribers(prefix)).toBe(0))
+      expect(clock.pending).toBe(0)
     })
   })
 }
@@ -272,6 +278,49 @@ describe('RedisStore', () => {
     await other.close()
   })
 
+  it('counts right however holders die, are called off, and come too late', async () => {
+    const numbers = new Random()
+    const random = (end: number): number => numbers.below(end)
+    const seed = `SEED=${numbers.seed}`
+    const stores = Array.from({ length: 3 }, () => new RedisStore({ client, prefix, pollInterval: 20 }))
+    let done = 0
+    let fence = 0
+    const work = async (): Promise<void> => {
+      for (let round = 0; round < 25; round++) {
+        const from = stores[random(3)] as RedisStore
+        const signal = random(4) === 0 ? AbortSignal.timeout(random(10)) : never
+        const held = await from.lock(id, { wait: 100, lease: 15, signal }).catch(() => undefined)
+        if (held === undefined) continue
+        const stored = await from.read(id)
+        // Some are slower than their lease.
+        await setTimeout(random(5) === 0 ? 30 : random(3))
+        const n = { n: String(Number(stored?.data.get('n') ?? 0) + 1) }
+        const expect = stored === undefined ? 'absent' : 'present'
+        if ((await from.commit(id, storedOf(n), commitOf(expect, held.fence, n))) === 'done') {
+          done++
+          if (held.fence <= fence) throw new Error('a lock has been given with an old number')
+          fence = held.fence
+        }
+        // Some die instead.
+        if (random(5) > 0) await held.release()
+      }
+    }
+    await Promise.all(Array.from({ length: 6 }, work))
+    expect(done, seed).toBeGreaterThan(20)
+    expect((await store.read(id))?.data.get('n'), seed).toBe(String(done))
+    await Promise.all(stores.map((one) => one.close()))
+    await until(async () => expect(await subscribers(prefix)).toBe(0))
+  })
+
+  it('takes sessions with as many keys as there may be', async () => {
+    const entries = Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`key ${index}`, `\xff${index}`]))
+    expect(await store.commit(id, storedOf(entries), commitOf('absent', 1, entries))).toBe('done')
+    expect([...((await store.read(id))?.data ?? [])]).toEqual(Object.entries(entries))
+    const changes = { cleared: false, keys: new Map(Object.keys(entries).map((name) => [name, undefined])) }
+    expect(await store.commit(id, storedOf({}), { expect: 'present', fence: 1, changes })).toBe('done')
+    expect((await store.read(id))?.data.size).toBe(0)
+  })
+
   it('takes a command that its client sends twice for one', async () => {
     const held = await lock()
     const twice = new RedisStore({ client: stutter(client), prefix })
@@ -330,6 +379,12 @@ describe('RedisStore', () => {
     await expect(store.read(id)).rejects.toMatchObject({ code: 'XPS_READ' })
     const closed = createClient({ url: `redis://${server.address}` })
     await expect(new RedisStore({ client: closed, prefix }).open()).rejects.toMatchObject({ code: 'XPS_CONNECT' })
+    const breaking = await connected({ url: `redis://${server.address}` })
+    await client.client('PAUSE', 50, 'ALL')
+    const underWay = new RedisStore({ client: breaking.client, prefix }).read(id)
+    const broken = expect(underWay).rejects.toMatchObject({ code: 'XPS_RESET', origin: 'upstream' })
+    breaking.client.destroy()
+    await broken
     await client.call('ACL', 'SETUSER', 'nobody', 'on', '>secret', '~*', '+@connection')
     await using nobody = await connected({ url: `redis://nobody:secret@${server.address}` })
     const refused = new RedisStore({ client: nobody.client, prefix })
