@@ -11,7 +11,10 @@ export interface Stored {
   readonly created: number
   /** When its time is over if nobody uses it, in milliseconds since 1970; `Infinity` for never. */
   readonly expires: number
-  /** How long it may be unused, in milliseconds, where that is not the lifetime of all; 0 for ever. */
+  /**
+   * How long it may be unused, in milliseconds, where that is not the lifetime of all; 0 for ever. A container with
+   * {@link Container.lock} keeps -1 as well: that is a session whose place another id has taken.
+   */
   readonly idle: number | undefined
 }
 

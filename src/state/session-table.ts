@@ -1,4 +1,3 @@
-import type { Alarm } from '../clock.ts'
 import { asXpsError } from '../errors.ts'
 import { after, ask } from './ask.ts'
 import type { Awaitable, CommitResult, Container, Stored } from './container.ts'
@@ -7,6 +6,7 @@ import type { HeldLock } from './held-lock.ts'
 import { isId, newId } from './ids.ts'
 import type { StateLimits } from './limits.ts'
 import type { LockNumbers } from './locks.ts'
+import { RetiredIds, retire, retiredIdle } from './retired-ids.ts'
 import type { OpenMode, SessionKeeper } from './session-keeper.ts'
 import { SessionLocks } from './session-locks.ts'
 import { SharedSession } from './shared-session.ts'
@@ -42,13 +42,13 @@ export class SessionTable implements SessionKeeper {
   readonly #locks: SessionLocks
   /** Sessions that were made and never committed. */
   readonly #fresh = new Set<string>()
-  /** Ids that another has taken the place of, and that can be read for a while. */
-  readonly #retired = new Map<string, Alarm>()
+  readonly #retired: RetiredIds
 
   constructor(container: Container, rules: TableRules, owner: TableOwner) {
     this.#container = container
     this.rules = rules
     this.#owner = owner
+    this.#retired = new RetiredIds(rules.clock)
     this.#locks = new SessionLocks(container, rules, (error) => this.#failed(error, faults.failed))
   }
 
@@ -66,7 +66,6 @@ export class SessionTable implements SessionKeeper {
 
   /** Calls off what it would do later. */
   stop(): void {
-    for (const alarm of this.#retired.values()) alarm.cancel()
     this.#retired.clear()
   }
 
@@ -139,7 +138,7 @@ export class SessionTable implements SessionKeeper {
       (stored) => {
         const found = this.#valid(id, stored)
         if (found === undefined) return faults.open
-        if (this.#retired.has(id)) return undefined
+        if (this.#retired.has(id, found)) return undefined
         return ask<boolean | 'fenced', StateFault | undefined>(
           () => this.#container.touch(id, this.expiry(found)),
           (there) => (there === true ? undefined : faults.open),
@@ -245,8 +244,8 @@ export class SessionTable implements SessionKeeper {
         (result) => {
           if (result !== 'done') return result === 'full' ? faults.full : faults.regenerate
           return this.#write<boolean | 'fenced', string>(
-            () => this.#retire(before, session.lock.fence),
-            (there) => (there === 'fenced' ? this.#undo(id, held) : moved()),
+            () => this.#retire(session),
+            (there) => (there === 'fenced' ? this.#undo(id, held, before) : moved()),
           )
         },
       )
@@ -261,7 +260,7 @@ export class SessionTable implements SessionKeeper {
   /** Notes a use, if the last that was noted is a while ago. */
   touch(session: SharedSession): void {
     const { id, stored } = session
-    if (session.fresh || this.#retired.has(id)) return
+    if (session.fresh || this.#retired.has(id, stored)) return
     const idle = stored.idle ?? this.rules.lifetimes.idleLifetime
     if (idle === 0) return
     const expires = this.expiry(stored)
@@ -278,7 +277,8 @@ export class SessionTable implements SessionKeeper {
   }
 
   /** When a session expires that is used now, in milliseconds since 1970. */
-  expiry({ created, idle }: Pick<Stored, 'created' | 'idle'>): number {
+  expiry({ created, expires, idle }: Omit<Stored, 'data'>): number {
+    if (idle === retiredIdle) return expires
     const { idleLifetime, absoluteLifetime } = this.rules.lifetimes
     const unused = idle ?? idleLifetime
     return Math.min(
@@ -317,7 +317,7 @@ export class SessionTable implements SessionKeeper {
   }
 
   #openStored(id: string, lock: HeldLock, stored: Stored): SharedSession | StateFault {
-    if (this.#retired.has(id)) {
+    if (this.#retired.has(id, stored)) {
       lock.release()
       return faults.open
     }
@@ -354,18 +354,21 @@ export class SessionTable implements SessionKeeper {
   }
 
   /** The old id of a session: gone, or readable for a while. */
-  #retire(id: string, fence: number): Awaitable<boolean | 'fenced'> {
-    const { grace, clock } = this.rules
+  #retire({ id, stored, lock: { fence } }: SharedSession): Awaitable<boolean | 'fenced'> {
+    const { grace } = this.rules
     if (grace === 0) return this.#container.destroy(id, fence)
-    this.#retired.set(
-      id,
-      clock.after(grace, () => void this.expire(id)),
-    )
-    return this.#container.touch(id, this.now + grace, fence)
+    this.#retired.add(id, grace, () => this.#expireMeanwhile(id))
+    return retire(this.#container, id, fence, stored, this.now + grace)
+  }
+
+  #expireMeanwhile(id: string): void {
+    const removed = this.expire(id)
+    if (removed instanceof Promise) this.#owner.waitFor(removed)
   }
 
   /** The session that was to be renamed is another's meanwhile: its copy goes again. */
-  #undo(id: string, { fence }: HeldLock): Awaitable<StateFault> {
+  #undo(id: string, { fence }: HeldLock, before: string): Awaitable<StateFault> {
+    this.#retired.delete(before)
     return this.#write<boolean | 'fenced', never>(
       () => this.#container.destroy(id, fence),
       () => faults.lost,
@@ -375,13 +378,11 @@ export class SessionTable implements SessionKeeper {
   /** What was read, unless its time is over. */
   #valid(id: string, stored: Stored | undefined): Stored | undefined {
     if (stored === undefined || stored.expires > this.now) return stored
-    const removed = this.expire(id)
-    if (removed instanceof Promise) this.#owner.waitFor(removed)
+    this.#expireMeanwhile(id)
     return undefined
   }
 
   #expired(id: string): void {
-    this.#retired.get(id)?.cancel()
     this.#retired.delete(id)
     this.counts.expired++
     this.#owner.tell('expired', id)

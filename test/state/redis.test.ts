@@ -128,6 +128,26 @@ describe('two state servers on one Redis', () => {
   })
 })
 
+describe('An id that another has taken the place of', () => {
+  it('can be read for a while in every process, and is neither written nor kept alive by any', async () => {
+    await using one = await machine('redis')
+    await using other = await machine('ioredis')
+    await using first = new SharedSessions(one.store, { graceLifetime: 400 })
+    await using second = new SharedSessions(other.store, { graceLifetime: 400 })
+    const before = await make(first, { n: '1' })
+    const session = await first.openSession(before)
+    const id = await session.regenerateId()
+    await session.close()
+    expect((await second.read(before))?.entries.get('n')).toBe('1')
+    expect(await second.touchSession(before)).toBe(true)
+    await expect(second.openSession(before)).rejects.toMatchObject({ code: 'XPS_NOT_FOUND' })
+    await expect(second.patch(before, { put: [['n', '2']] })).rejects.toMatchObject({ code: 'XPS_NOT_FOUND' })
+    await until(async () => expect(await second.read(before)).toBe(undefined))
+    await second.patch(id, { put: [['n', '2']] })
+    expect((await first.read(id))?.entries.get('n')).toBe('2')
+  })
+})
+
 describe('Redis that is restarted', () => {
   it('has what was acknowledged, if it writes each change to its disk, and is used again', async () => {
     const durable = ['--appendonly', 'yes', '--appendfsync', 'always', '--appenddirname', 'log-of-changes']
