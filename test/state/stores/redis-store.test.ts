@@ -315,7 +315,7 @@ describe('RedisStore', () => {
   it('takes sessions with as many keys as there may be', async () => {
     const entries = Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`key ${index}`, `\xff${index}`]))
     expect(await store.commit(id, storedOf(entries), commitOf('absent', 1, entries))).toBe('done')
-    expect([...((await store.read(id))?.data ?? [])]).toEqual(Object.entries(entries))
+    expect(JSON.stringify([...((await store.read(id))?.data ?? [])])).toBe(JSON.stringify(Object.entries(entries)))
     const changes = { cleared: false, keys: new Map(Object.keys(entries).map((name) => [name, undefined])) }
     expect(await store.commit(id, storedOf({}), { expect: 'present', fence: 1, changes })).toBe('done')
     expect((await store.read(id))?.data.size).toBe(0)
@@ -453,6 +453,37 @@ describe('RedisStore', () => {
     await held.release()
   })
 
+  it('does not mind how its client is set up', async () => {
+    const { port } = server
+    const url = `redis://${server.address}`
+    const strange = { 36: Array, 58: String } as never
+    const made = [createClient({ url, RESP: 2 }), createClient({ url, commandOptions: { typeMapping: strange } })]
+    await Promise.all(made.map((one) => one.connect()))
+    const more = [
+      new Redis(port, { stringNumbers: true, enableAutoPipelining: true }),
+      new Redis(port, { lazyConnect: true, replyMapping: 'resp3' }),
+      new Redis(port, { protocol: 2, keyPrefix: 'app:' }),
+    ]
+    ends.push(...made.map((one) => () => one.destroy()), ...more.map((one) => () => one.disconnect()))
+    for (const one of [...made, ...more]) {
+      const store = new RedisStore({ client: one, prefix: prefixOf(), pollInterval: 60_000 })
+      const other = new RedisStore({ client: one, prefix: `test[${prefixes}]*:`, pollInterval: 60_000 })
+      await store.open()
+      const held = await store.lock(id, { wait: 0, lease: 60_000, signal: never })
+      const entries = { n: '\x00\xff\r\n' }
+      expect(await store.commit(id, storedOf(entries), commitOf('absent', held?.fence ?? 0, entries))).toBe('done')
+      expect([...((await store.read(id))?.data ?? [])]).toEqual(Object.entries(entries))
+      const waiting = other.lock(id, { wait: 10_000, lease: 60_000, signal: never })
+      await until(async () => expect(await subscribers(`test[${prefixes}]*:`)).toBe(1))
+      await held?.release()
+      const next = await waiting
+      expect(next?.fence).toBeGreaterThan(held?.fence ?? 0)
+      for await (const summary of other.list()) expect(summary.id).toBe(id)
+      expect(await other.destroy(id, next?.fence ?? 0)).toBe(true)
+      await Promise.all([store.close(), other.close()])
+    }
+  })
+
   it('refuses what it cannot use', () => {
     for (const [options, message] of [
       [{}, /client must be a client of node-redis/],
@@ -479,10 +510,11 @@ async function connected(options: RedisClientOptions) {
 function stutter(client: Redis): Redis {
   return new Proxy(client, {
     get(target, name) {
-      if (name !== 'callBuffer') return Reflect.get(target, name)
-      return async (command: string, words: (string | Buffer)[]) => {
-        await target.callBuffer(command, words)
-        return target.callBuffer(command, words)
+      const method = Reflect.get(target, name)
+      if (name !== 'evalshaBuffer') return method
+      return async (words: (string | Buffer)[]) => {
+        await method.call(target, words)
+        return method.call(target, words)
       }
     },
   })

@@ -28,7 +28,7 @@ export interface IoredisClient {
   readonly isCluster: boolean
   readonly options: { readonly keyPrefix?: string | undefined }
   callBuffer(command: string, words: (string | Buffer)[]): Promise<unknown>
-  nodes?(role: 'master'): Pick<IoredisClient, 'callBuffer'>[]
+  nodes?(role: 'master'): object[]
   duplicate(...options: never[]): unknown
   disconnect(): void
   on(event: string, listener: (...words: string[]) => void): unknown
@@ -66,7 +66,7 @@ export interface RedisPort {
 /** What a client is to us; undefined if it is none that we know. */
 export function redisPort(client: unknown): RedisPort | undefined {
   if (typeof client !== 'object' || client === null) return undefined
-  if (has(client, 'callBuffer', 'duplicate', 'subscribe')) return ioredisPort(client as IoredisClient)
+  if (has(client, 'evalshaBuffer', 'duplicate', 'subscribe')) return ioredisPort(client as IoredisClient)
   if (!has(client, 'sendCommand', 'withTypeMapping', 'subscribe')) return undefined
   if (has(client, 'nodeClient')) return nodeClusterPort(client as NodeRedisCluster)
   // Those of sentinels and pools want commands in another way.
@@ -143,8 +143,13 @@ function ioredisPort(client: IoredisClient): RedisPort {
   }
 }
 
-function call(client: Pick<IoredisClient, 'callBuffer'>, [command, ...words]: RedisWords): Promise<unknown> {
-  return client.callBuffer(String(command), words)
+/** By the method of the command: `callBuffer` forgets its name where commands are pipelined by themselves (ioredis 6.0). */
+function call(client: object, [command, ...words]: RedisWords): Promise<unknown> {
+  type Method = (words: (string | Buffer)[]) => Promise<unknown>
+  const methods = client as Record<string, Method | undefined>
+  const name = `${String(command).toLowerCase()}Buffer`
+  const answer = methods[name]?.(words)
+  return answer ?? Promise.reject(new TypeError(`the client has no ${name}`))
 }
 
 function ioredisSubscription(client: IoredisClient, channel: string, told: (message: unknown) => void): Subscription {
