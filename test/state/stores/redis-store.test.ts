@@ -436,6 +436,24 @@ describe('RedisStore', () => {
     expect(await connections()).toBe(before)
   })
 
+  it('rejects a wait when it cannot hear, and hears when that is possible', async () => {
+    const subscriber = createClient({ url: `redis://${server.address}` })
+    subscriber.on('error', () => {})
+    const deaf = new RedisStore({ client, subscriber, prefix, pollInterval: 60_000 })
+    const held = await lock()
+    const request = { wait: 10_000, lease: 60_000, signal: never }
+    for (let time = 0; time < 2; time++) {
+      await expect(deaf.lock(id, request)).rejects.toMatchObject({ code: 'XPS_CONNECT', retryable: true })
+    }
+    await subscriber.connect()
+    const waiting = deaf.lock(id, request)
+    await until(async () => expect(await subscribers(prefix)).toBe(1))
+    await held.release()
+    await (await waiting)?.release()
+    await deaf.close()
+    subscriber.destroy()
+  })
+
   it('lists its own sessions only, also where the client has a prefix of its own', async () => {
     const prefixed = new Redis({ port: server.port, host: '127.0.0.1', keyPrefix: 'app:' })
     ends.push(() => prefixed.disconnect())

@@ -1,3 +1,5 @@
+import { XpsError } from '../../../errors.ts'
+
 /** What is said to Redis: words, which may hold any bytes. */
 export type RedisWords = readonly (string | Buffer)[]
 
@@ -16,6 +18,7 @@ export interface NodeRedisClient {
 
 /** The same of one that was made by `createCluster`. */
 export interface NodeRedisCluster {
+  readonly isOpen: boolean
   readonly masters: readonly unknown[]
   sendCommand(key: string | undefined, readOnly: boolean, words: RedisWords, options?: object): Promise<unknown>
   nodeClient(master: never): Promise<Pick<NodeRedisClient, 'sendCommand'>>
@@ -118,6 +121,12 @@ function nodeSubscription(
   channel: string,
   told: (message: unknown) => void,
 ): Subscription {
+  // It would wait until somebody connects it.
+  if (!client.isOpen) {
+    const options = { origin: 'upstream', retryable: true } as const
+    const closed = new XpsError('XPS_CONNECT', 'redis: the client that is to hear is not connected', options)
+    return { ready: Promise.reject(closed), end: ignored }
+  }
   return { ready: client.subscribe(channel, told), end: () => client.unsubscribe(channel, told) }
 }
 

@@ -131,7 +131,14 @@ export class RedisLocks {
   }
 
   #hear(): Promise<void> {
-    this.#hearing ??= this.#subscribe()
+    if (this.#hearing === undefined) {
+      const hearing = this.#subscribe()
+      this.#hearing = hearing
+      // Those who wait next try again.
+      hearing.catch(() => {
+        if (this.#hearing === hearing) this.#forget()
+      })
+    }
     return this.#hearing
   }
 
@@ -146,11 +153,8 @@ export class RedisLocks {
       await this.#caller.wait(subscription.ready, { signal })
       this.#heard = true
     } catch (error) {
-      // Those who wait next try again.
-      if (!signal.aborted) {
-        this.#forget()
-        await this.#end(subscription)
-      }
+      // Otherwise it is ended by who closes.
+      if (!signal.aborted) await this.#end(subscription)
       throw redisError(error)
     }
   }
