@@ -472,12 +472,14 @@ export class Connection extends Living<ConnectionEvents> {
   }
 
   #listenForData(socket: Duplex): void {
+    socket.on('data', onData)
+  }
+
+  /** @internal */
+  socketRead(chunk: Buffer): void {
+    if (!this.#deliver(chunk)) this.#pause()
     // Nobody else listens to a socket that we have accepted: what it reads is ours alone.
-    const ours = this.entrance !== undefined && socket instanceof Socket
-    socket.on('data', (chunk: Buffer) => {
-      if (!this.#deliver(chunk)) this.#pause()
-      else if (ours) giveUp(chunk)
-    })
+    else if (this.entrance !== undefined && this.#sink.kernels) giveUp(chunk)
   }
 
   #connected(): void {
@@ -500,21 +502,36 @@ export class Connection extends Living<ConnectionEvents> {
     this.#sink.kernels = socket instanceof Socket
     // Another attempt to connect goes on as the one before was asked to.
     if (this.#paused && !socket.isPaused()) socket.pause()
-    socket.on('end', () => {
-      this.#peerEnded = true
-      this.#looked(undefined)
-      if (this.#rest === undefined) this.#source.end()
-    })
-    socket.on('drain', () => this.#sink.drained())
-    socket.on('error', (cause: unknown) => {
-      this.#cause = cause
-    })
-    socket.on('close', () => {
-      if (this.#socket !== socket) return // One of several attempts to connect.
-      const cause = this.#cause
-      this.#cause = undefined
-      this.#socketClosed(cause)
-    })
+    ;(socket as Owned)[connected] = this
+    socket.on('end', onEnd)
+    socket.on('drain', onDrain)
+    socket.on('error', onError)
+    socket.on('close', onClose)
+  }
+
+  /** @internal The peer has ended its direction. */
+  socketEnded(): void {
+    this.#peerEnded = true
+    this.#looked(undefined)
+    if (this.#rest === undefined) this.#source.end()
+  }
+
+  /** @internal It has taken all that it was given. */
+  socketDrained(): void {
+    this.#sink.drained()
+  }
+
+  /** @internal It is going to close. */
+  socketFailed(cause: unknown): void {
+    this.#cause = cause
+  }
+
+  /** @internal */
+  socketClosed(socket: Duplex): void {
+    if (this.#socket !== socket) return // One of several attempts to connect.
+    const cause = this.#cause
+    this.#cause = undefined
+    this.#socketClosed(cause)
   }
 
   /** @internal The time, for as little as the clock allows: this is asked for each chunk. */
@@ -678,7 +695,31 @@ export class Connection extends Living<ConnectionEvents> {
   }
 }
 
-function onceConnected(socket: Duplex, connected: () => void): void {
-  if ((socket as Partial<Socket>).connecting === true) socket.once('connect', connected)
-  else process.nextTick(connected)
+function onceConnected(socket: Duplex, then: () => void): void {
+  if ((socket as Partial<Socket>).connecting === true) socket.once('connect', then)
+  else process.nextTick(then)
+}
+
+/** Where a socket has its connection, so that all can share their listeners: there may be many thousands. */
+const connected = Symbol('xps connection')
+type Owned = Duplex & { [connected]?: Connection }
+
+function onData(this: Duplex, chunk: Buffer): void {
+  ;(this as Owned)[connected]?.socketRead(chunk)
+}
+
+function onEnd(this: Duplex): void {
+  ;(this as Owned)[connected]?.socketEnded()
+}
+
+function onDrain(this: Duplex): void {
+  ;(this as Owned)[connected]?.socketDrained()
+}
+
+function onError(this: Duplex, cause: unknown): void {
+  ;(this as Owned)[connected]?.socketFailed(cause)
+}
+
+function onClose(this: Duplex): void {
+  ;(this as Owned)[connected]?.socketClosed(this)
 }

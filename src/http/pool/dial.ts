@@ -23,14 +23,27 @@ export class Dial {
   /** There once it is connected, and not ready to be used yet. */
   session: UpstreamSession | undefined
 
+  readonly #owner: DialOwner
+
   constructor(owner: DialOwner, connection: Connection, waiter: Waiter, covers: number, lane: boolean) {
+    this.#owner = owner
     this.connection = connection
     this.waiter = waiter
     this.covers = covers
     this.lane = lane
-    connection.on('open', () => owner.dialConnected(this))
-    connection.on('close', (error) => {
-      if (this.session === undefined) owner.dialFailed(this, error)
-    })
+    connection.on('open', this.#onOpen)
+    connection.on('close', this.#onClose)
+  }
+
+  /** It is over: the connection, which may live for long, knows nothing more of it, nor of what it was made for. */
+  end(): void {
+    this.connection.off('open', this.#onOpen)
+    this.connection.off('close', this.#onClose)
+  }
+
+  readonly #onOpen = (): void => this.#owner.dialConnected(this)
+
+  readonly #onClose = (error: XpsError | undefined): void => {
+    if (this.session === undefined) this.#owner.dialFailed(this, error)
   }
 }

@@ -329,6 +329,7 @@ export class Origin implements UpstreamOwner, DialOwner {
   }
 
   #dialOver(dial: Dial): void {
+    dial.end()
     this.#dials.delete(dial)
     this.#waiting.uncover(dial.covers, dial.waiter.http1)
     if (dial.lane) this.#lanes.dialling(-1)
