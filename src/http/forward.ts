@@ -53,6 +53,8 @@ export class Forward implements Forwarder, Waiter, UpstreamExchange, IncomingRes
   /** Where its tunnel leads by. */
   #far: Connection | undefined
   #waiting = false
+  /** It needs a connection that speaks HTTP/1.1. */
+  #http1: boolean
   /** The request is on its way on the connection. */
   #sent = false
   #requestPipe: Pipe | undefined
@@ -80,6 +82,7 @@ export class Forward implements Forwarder, Waiter, UpstreamExchange, IncomingRes
       this.#upgrade = rules.upgrade.passed(stream.upgrade)
       if (this.#upgrade !== undefined) transaction.scope.mayTunnel()
     }
+    this.#http1 = this.#upgrade !== undefined
     const stop = forwarding.stops(request)
     if (stop !== undefined) throw stopped(stop)
     this.#held = group.sticky?.take(request.headers)
@@ -122,7 +125,7 @@ export class Forward implements Forwarder, Waiter, UpstreamExchange, IncomingRes
   }
 
   get http1(): boolean {
-    return this.#upgrade !== undefined
+    return this.#http1
   }
 
   get tunnelTimes(): TunnelTimes {
@@ -133,7 +136,7 @@ export class Forward implements Forwarder, Waiter, UpstreamExchange, IncomingRes
   }
 
   get pipelined(): boolean {
-    if (this.#upgrade !== undefined) return false
+    if (this.#http1) return false
     const { stream, request, requestStages } = this.#transaction
     return stream.requestLength === 0 && idempotent.has(request.method) && requestStages.stages.length === 0
   }
@@ -152,6 +155,7 @@ export class Forward implements Forwarder, Waiter, UpstreamExchange, IncomingRes
     this.#attempts++
     this.#waiting = true
     const { session } = this.#transaction
+    this.#http1 = this.#upgrade !== undefined || this.#origin.wantsHttp1(session.time())
     this.#pool = this.#origin.of(session)
     this.#pool.acquire(this, session)
   }

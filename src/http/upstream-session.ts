@@ -106,6 +106,11 @@ export interface UpstreamOwner {
   upstreamOpen(session: UpstreamSession): void
   /** It can carry another request; or it never will again, though some are under way. */
   upstreamFree(session: UpstreamSession): void
+  /**
+   * The upstream wants HTTP/1.1 in place of the HTTP/2 that it has chosen (RFC 9113, 7). Returns whether it may have that: then
+   * those who ask from now on get it, for a while.
+   */
+  upstreamWantsHttp1(): boolean
   /** It has closed; with an error if it was never connected, or broke. */
   upstreamClosed(session: UpstreamSession, error: XpsError | undefined): void
 }

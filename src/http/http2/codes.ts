@@ -2,13 +2,14 @@ import { constants } from 'node:http2'
 import type { XpsError } from '../../errors.ts'
 
 /** The codes of RFC 9113, 7 that are said or looked at here. */
-export const codes: Readonly<Record<'none' | 'protocol' | 'internal' | 'refused' | 'cancel' | 'calm', number>> = {
+export const codes: Readonly<Record<'none' | 'protocol' | 'internal' | 'refused' | 'cancel' | 'calm' | 'http1', number>> = {
   none: constants.NGHTTP2_NO_ERROR,
   protocol: constants.NGHTTP2_PROTOCOL_ERROR,
   internal: constants.NGHTTP2_INTERNAL_ERROR,
   refused: constants.NGHTTP2_REFUSED_STREAM,
   cancel: constants.NGHTTP2_CANCEL,
   calm: constants.NGHTTP2_ENHANCE_YOUR_CALM,
+  http1: constants.NGHTTP2_HTTP_1_1_REQUIRED,
 }
 
 /** Why an upstream's stream was reset, as the `cause` of an error. */

@@ -206,6 +206,11 @@ export class Http2UpstreamSession extends Lifetime implements UpstreamSession {
   }
 
   /** @internal */
+  wantsHttp1(): boolean {
+    return this.#owner.upstreamWantsHttp1()
+  }
+
+  /** @internal */
   streamClosed(exchange: UpstreamExchange, stream: Http2UpstreamStream): void {
     // Whoever asked may have asked again.
     if (this.#streams.get(exchange) === stream) this.#streams.delete(exchange)
@@ -233,7 +238,8 @@ export class Http2UpstreamSession extends Lifetime implements UpstreamSession {
     this.#lastSeen = Math.min(this.#lastSeen, last)
     if (code !== codes.none) {
       const message = `the upstream has ended the connection (${nameOfCode(code)})`
-      const about = { origin: 'upstream', cause: new StreamReset(code) } as const
+      const retryable = code === codes.http1 && this.wantsHttp1()
+      const about = { origin: 'upstream', cause: new StreamReset(code), retryable } as const
       this.#failure ??= new XpsError('XPS_RESET', message, about)
     }
     this.#retire()

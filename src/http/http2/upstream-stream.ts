@@ -24,6 +24,8 @@ export interface StreamOwner {
   broken(cause: unknown): void
   /** The upstream has said that it has not looked at the stream, and never will. */
   unseen(id: number | undefined): boolean
+  /** The upstream wants HTTP/1.1, and can be asked by that. */
+  wantsHttp1(): boolean
   /** It is over, and counts no more. */
   streamClosed(exchange: UpstreamExchange, stream: Http2UpstreamStream): void
 }
@@ -288,6 +290,10 @@ export class Http2UpstreamStream implements ExchangeProgress {
     const { failure } = this.#owner
     if (failure !== undefined) return failure
     const cause = new StreamReset(rstCode)
+    if (rstCode === codes.http1 && this.#owner.wantsHttp1()) {
+      const message = 'the upstream wants the request by HTTP/1.1'
+      return new XpsError('XPS_RESET', message, { origin: 'upstream', retryable: true, cause })
+    }
     // The same code stands for a reset by the upstream, and for what node:http2 found wrong with its response.
     if (rstCode === codes.protocol || rstCode === codes.calm) {
       const message = `the upstream's response cannot be, or it has reset the stream (${nameOfCode(rstCode)})`

@@ -75,6 +75,8 @@ export class Origin implements UpstreamOwner, DialOwner {
   /** Of whoever asked last. */
   #scope: PoolScope | undefined
   #downUntil = 0
+  /** So long it is spoken to by HTTP/1.1, though it has chosen HTTP/2 before. */
+  #http1Until = 0
   #closed = false
   #retired = false
 
@@ -145,6 +147,11 @@ export class Origin implements UpstreamOwner, DialOwner {
   /** It could not be connected to a short while ago, or its checks fail. */
   down(now: number): boolean {
     return this.#downUntil > now || this.#health?.up === false
+  }
+
+  /** It has asked for HTTP/1.1 a short while ago (RFC 9113, 7). */
+  wantsHttp1(now: number): boolean {
+    return this.#whole.#http1Until > now
   }
 
   /** What has the connections that are for the client: its own, where the address is told who it is. */
@@ -419,6 +426,13 @@ export class Origin implements UpstreamOwner, DialOwner {
   }
 
   /** @internal */
+  upstreamWantsHttp1(): boolean {
+    if (this.#rules.http2 === 'prior-knowledge') return false
+    this.#whole.#http1Until = (this.#scope?.clock.now() ?? 0) + http1Time
+    return true
+  }
+
+  /** @internal */
   upstreamClosed(session: UpstreamSession, error: XpsError | undefined): void {
     this.#all.delete(session)
     this.#leaving.delete(session)
@@ -431,6 +445,8 @@ export class Origin implements UpstreamOwner, DialOwner {
   }
 }
 
+/** For how long an upstream is spoken to by HTTP/1.1 that has asked for it, in milliseconds. */
+const http1Time = 300_000
 /** More than ever wait. */
 const anyNumber = 1e9
 

@@ -68,6 +68,11 @@ export class Probe implements UpstreamOwner, UpstreamExchange {
   /** @internal */
   upstreamFree(): void {}
 
+  /** @internal What it was asked it refuses; that is an answer. */
+  upstreamWantsHttp1(): boolean {
+    return false
+  }
+
   /** @internal */
   upstreamClosed(_session: UpstreamSession, error: XpsError | undefined): void {
     this.#tell(undefined, error?.message ?? 'closed')

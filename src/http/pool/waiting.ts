@@ -5,7 +5,7 @@ import type { UpstreamSession } from '../upstream-session.ts'
 export interface Waiter {
   /** The request may be sent behind others that are not answered yet. */
   readonly pipelined: boolean
-  /** The connection is to be switched to something else: it must speak HTTP/1.1, and is not shared or used again. */
+  /** The connection must speak HTTP/1.1: it is to be switched to something else, or the upstream wants that. */
   readonly http1: boolean
   /** Here is a connection: use it now. */
   given(session: UpstreamSession): void

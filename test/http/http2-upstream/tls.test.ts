@@ -1,5 +1,6 @@
+import { constants, createSecureServer } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { AccessEntry } from '../../../src/http/access-log.ts'
@@ -182,5 +183,61 @@ describe('What a route says of its upstream', () => {
       routes: [{ upstream: `https://127.0.0.1:${backend.port}`, tls: { ca }, hostHeader: 'upstream' }],
     })
     expect((await served.ask(get())).body).toBe(`1.1 127.0.0.1:${backend.port} http`)
+  })
+})
+
+/** An upstream that chooses HTTP/2, and then wants HTTP/1.1 after all. */
+async function wantsHttp1(how: 'reset' | 'goaway') {
+  const asked: string[] = []
+  const server = createSecureServer({ ...pem, allowHTTP1: true }, (request, response) => {
+    if (request.httpVersion === '2.0') {
+      asked.push(`${request.method} 2`)
+      const { stream } = request
+      if (how === 'reset') stream.close(constants.NGHTTP2_HTTP_1_1_REQUIRED)
+      else stream.session?.goaway(constants.NGHTTP2_HTTP_1_1_REQUIRED, 0)
+      return
+    }
+    asked.push(`${request.method} 1.1`)
+    request.pipe(response)
+  })
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => sockets.add(socket))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    upstream: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    asked,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise<void>((resolve) => server.close(() => resolve()))
+    },
+  }
+}
+
+describe('An upstream that says HTTP_1_1_REQUIRED', () => {
+  it.each(['reset', 'goaway'] as const)('by %s is asked again by HTTP/1.1, and from then on', async (how) => {
+    await using backend = await wantsHttp1(how)
+    await using served = await Served.start({ routes: [{ upstream: backend.upstream, tls: { ca } }] })
+    expect((await served.ask(get())).status).toBe(200)
+    expect((await served.ask(post('body'))).body).toBe('body')
+    expect(backend.asked).toEqual(['GET 2', 'GET 1.1', 'POST 1.1'])
+    await served.settled()
+  })
+
+  it('of a request whose body is on its way is not asked again: 502', async () => {
+    await using backend = await wantsHttp1('reset')
+    await using served = await Served.start({ routes: [{ upstream: backend.upstream, tls: { ca } }] })
+    const long = 'x'.repeat(200_000)
+    expect((await served.ask(post(long))).status).toBe(502)
+    expect((await served.ask(post(long))).body).toBe(long)
+    expect(backend.asked).toEqual(['POST 2', 'POST 1.1'])
+    await served.settled()
+  })
+
+  it('though it was known to speak HTTP/2 is a 502', async () => {
+    await using backend = await Backend2.start((stream) => stream.close(constants.NGHTTP2_HTTP_1_1_REQUIRED))
+    await using served = await Served.start({ routes: [{ upstream: backend.h2c }] })
+    expect((await served.ask(get())).status).toBe(502)
+    await served.settled()
+    expect(backend.requests).toHaveLength(1)
   })
 })
