@@ -2,7 +2,9 @@ import { constants } from 'node:http2'
 import type { XpsError } from '../../errors.ts'
 
 /** The codes of RFC 9113, 7 that are said or looked at here. */
-export const codes: Readonly<Record<'none' | 'protocol' | 'internal' | 'refused' | 'cancel' | 'calm' | 'http1', number>> = {
+export const codes: Readonly<
+  Record<'none' | 'protocol' | 'internal' | 'refused' | 'cancel' | 'calm' | 'http1', number>
+> = {
   none: constants.NGHTTP2_NO_ERROR,
   protocol: constants.NGHTTP2_PROTOCOL_ERROR,
   internal: constants.NGHTTP2_INTERNAL_ERROR,
