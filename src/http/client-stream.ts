@@ -25,6 +25,10 @@ export interface ReadyHead {
   fields(): Fields
   /** Adds the same to a list as HTTP/2 writes it: name, value, name, value, in lower case. */
   pairs(list: string[]): string[]
+  /** What was made of the pairs when the same head was sent before with that length (see {@link keep}); undefined if nothing is known. */
+  kept?(length: number): object | undefined
+  /** Keeps what was made of the pairs, where that is of use. It must not be changed any more. */
+  keep?(length: number, form: object): void
   /** Something may follow the body that has been announced by nothing but its coming. */
   readonly trailed: boolean
 }

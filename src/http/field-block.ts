@@ -13,6 +13,8 @@ export class FieldBlock {
   repeated = false
   /** What was made of it last, to be sent on; only of one that is {@link repeated}. */
   passedOn: PassedOn | undefined
+  /** The same of a response for clients that speak HTTP/2. */
+  passedOnByHttp2: PassedOnByHttp2 | undefined
 
   constructor(text: string, marks: readonly number[], present: number) {
     this.text = text
@@ -31,4 +33,14 @@ export interface PassedOn {
   readonly authority: string
   readonly upstreamHost: string
   readonly text: string
+}
+
+/** A block as a client is sent it that speaks HTTP/2, in whatever form Node takes it, and all that this depends on. */
+export interface PassedOnByHttp2 {
+  readonly by: object
+  readonly version: string
+  readonly status: number
+  /** What `content-length` says; less than 0 if nothing. */
+  readonly length: number
+  readonly form: object
 }

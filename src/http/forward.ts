@@ -389,6 +389,14 @@ class ForwardedHead implements ReadyHead {
     return this.#forwarding.responsePairs(this.#head, this.#answered, list)
   }
 
+  kept(length: number): object | undefined {
+    return this.#forwarding.keptForm(this.#head, length)
+  }
+
+  keep(length: number, form: object): void {
+    this.#forwarding.keepForm(this.#head, length, form)
+  }
+
   get trailed(): boolean {
     return this.#head.version !== '1.0'
   }

@@ -254,6 +254,20 @@ export class Forwarding {
     return pairs
   }
 
+  /** What {@link keepForm} has kept for such a head, if that holds for this one. */
+  keptForm({ version, status, headers }: ResponseHead, length: number): object | undefined {
+    const kept = headers.block?.passedOnByHttp2
+    if (kept === undefined || kept.by !== this || kept.status !== status || kept.length !== length) return undefined
+    return kept.version === version ? kept.form : undefined
+  }
+
+  /** Keeps what was made of {@link responsePairs}, if it is likely to be needed again and depends on nothing else. */
+  keepForm({ version, status, headers }: ResponseHead, length: number, form: object): void {
+    const { block } = headers
+    if (block?.repeated !== true || this.#rewrites(headers)) return
+    block.passedOnByHttp2 = { by: this, version, status, length, form }
+  }
+
   /** Trailers for the next hop, of a message with the given head. */
   trailers(trailers: Fields, head: Fields): Fields {
     return forwardedTrailers(trailers, head, this.#protect)

@@ -6,6 +6,7 @@ import { bitsOf } from '../forwarding/hop-by-hop.ts'
 import { pathBytes, queryBytes } from '../http1/grammar.ts'
 import { type HeadLimits, longestMethod } from '../http1/head-reader.ts'
 import { RequestHead } from '../messages.ts'
+import type { LastFields } from './last-fields.ts'
 
 /** What the head of a request says. */
 export interface ReadRequest {
@@ -21,6 +22,7 @@ export interface ReadRequest {
 }
 
 /** Fields that HTTP/2 has other means for (RFC 9113, 8.2.2); nghttp2 refuses them too. */
+const lengthBit = bitsOf('content-length')
 const forbidden = bitsOf('connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade')
 
 /**
@@ -30,7 +32,12 @@ const forbidden = bitsOf('connection', 'keep-alive', 'proxy-connection', 'transf
  * The list of its fields has `host` in front, whether the client said so by that name or by `:authority`, and one `cookie`
  * where there were crumbs (RFC 9113, 8.2.3).
  */
-export function readRequest(raw: readonly string[], ended: boolean, limits: HeadLimits): ReadRequest {
+export function readRequest(
+  raw: readonly string[],
+  ended: boolean,
+  limits: HeadLimits,
+  last?: LastFields,
+): ReadRequest {
   let method = ''
   let path: string | undefined
   let scheme: string | undefined
@@ -50,6 +57,21 @@ export function readRequest(raw: readonly string[], ended: boolean, limits: Head
     else if (name === ':protocol') protocol = value
     else throw bad('a pseudo-field that requests do not have')
   }
+  const same = last?.repeated(raw, at, authority)
+  if (last !== undefined && same !== undefined && method !== 'CONNECT') {
+    if (bytes + last.bytes > limits.headBytes) throw tooLarge('head that is too long', 431)
+    checkMethod(method)
+    checkTarget(path ?? '', method, scheme, limits)
+    return {
+      head: new RequestHead(method, path ?? '', '2', Fields.parsed(same), authority as string),
+      length: ended ? 0 : -1,
+      expectsContinue: false,
+      ended,
+      upgrade: undefined,
+    }
+  }
+  const from = at
+  const before = bytes
   if (raw.length - at > limits.fields * 2) throw tooLarge('head with too many fields', 431)
   const list: string[] = ['host', '']
   const listed: number[] = [known.host]
@@ -57,6 +79,7 @@ export function readRequest(raw: readonly string[], ended: boolean, limits: Head
   let length = ended ? 0 : -1
   let expectation: string | undefined
   let cookieAt = 0
+  let hosted = false
   for (; at < raw.length; at += 2) {
     const name = raw[at] as string
     const value = raw[at + 1] as string
@@ -75,6 +98,7 @@ export function readRequest(raw: readonly string[], ended: boolean, limits: Head
         throw bad('a Host that is not its :authority')
       }
       authority ??= value
+      hosted = true
       continue
     } else {
       if (((forbidden >>> kind) & 1) === 1) throw bad('a field that HTTP/2 does not have')
@@ -101,10 +125,10 @@ export function readRequest(raw: readonly string[], ended: boolean, limits: Head
     length = 0
   }
   const target = upgrade === 'connect' ? connectTarget(authority) : (path ?? '')
-  if (target !== authority) {
-    if (target.length > limits.targetBytes) throw tooLarge('target that is too long', 414)
-    if (!isPath(target) && !(target === '*' && method === 'OPTIONS')) throw bad('an invalid :path')
-    if (scheme !== 'https' && scheme !== 'http') throw bad('an unknown :scheme')
+  if (upgrade !== 'connect') checkTarget(target, method, scheme, limits)
+  // What else decides than the fields themselves is not kept.
+  if (upgrade === undefined && expectation === undefined && !hosted && (present & lengthBit) === 0) {
+    last?.keep(raw, from, authority, { list, kinds: listed, present, bytes: bytes - before })
   }
   const fields = Fields.listed(list, listed, present)
   if (upgrade === 'websocket') asUpgrade(fields)
@@ -131,6 +155,12 @@ function checkMethod(method: string): void {
   if (method === 'GET' || method === 'POST') return
   if (!/^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/.test(method)) throw bad('no method')
   if (method.length > longestMethod) throw bad('a method that is too long')
+}
+
+function checkTarget(target: string, method: string, scheme: string | undefined, limits: HeadLimits): void {
+  if (target.length > limits.targetBytes) throw tooLarge('target that is too long', 414)
+  if (!isPath(target) && !(target === '*' && method === 'OPTIONS')) throw bad('an invalid :path')
+  if (scheme !== 'https' && scheme !== 'http') throw bad('an unknown :scheme')
 }
 
 let lastPath = ''

@@ -15,6 +15,8 @@ function knowsLists(version: string): boolean {
 
 /** The head of a response for `node:http2`; a length of less than 0 is not said. */
 export function responseFields(head: ReadyHead, length: number): NodeFields {
+  const kept = head.kept?.(length)
+  if (kept !== undefined) return kept as NodeFields
   const { status } = head
   if (status > 599) {
     const message = `the status ${status} cannot be sent in HTTP/2`
@@ -22,7 +24,9 @@ export function responseFields(head: ReadyHead, length: number): NodeFields {
   }
   const pairs = head.pairs([':status', String(status)])
   if (length >= 0) pairs.push('content-length', String(length))
-  return fieldsOf(pairs)
+  const fields = fieldsOf(pairs)
+  head.keep?.(length, fields)
+  return fields
 }
 
 /** A list as this Node takes it with the least ado. */
@@ -56,7 +60,8 @@ export function fieldMap(pairs: readonly string[]): OutgoingHttpHeaders {
  * fields that should come once but did not are put together, as whoever reads them may do (RFC 9110, 5.3).
  */
 export function tamed(given: NodeFields): OutgoingHttpHeaders {
-  const fields = Array.isArray(given) ? fieldMap(given) : (given as OutgoingHttpHeaders)
+  // What was given may be kept for others.
+  const fields = Array.isArray(given) ? fieldMap(given) : { ...(given as OutgoingHttpHeaders) }
   for (const name of Object.keys(fields)) {
     const value = fields[name]
     if (name === 'http2-settings') delete fields[name]

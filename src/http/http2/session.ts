@@ -12,6 +12,7 @@ import type { HttpScope } from '../scope.ts'
 import { Transaction } from '../transaction.ts'
 import { codeOfEnd, codes } from './codes.ts'
 import { FloodGuard } from './flood-guard.ts'
+import { LastFields } from './last-fields.ts'
 import { nodeOptions } from './node-options.ts'
 import type { Flood, Http2Rules } from './options.ts'
 import { type ReadRequest, readRequest } from './request-head.ts'
@@ -39,6 +40,7 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
   /** Streams that have not closed; the transactions of some have. Linked, so that many short ones cost no collection. */
   #first: Http2Stream | undefined
   #open = 0
+  readonly #last = new LastFields()
   /** The client has begun: its preface and settings came. */
   #greeted = false
   /** Since when it has had no stream. */
@@ -107,7 +109,7 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
     this.client.movedIn()
     let stream: Http2Stream
     try {
-      stream = new Http2Stream(node, readRequest(raw, (flags & endStream) !== 0, this.scope.limits), this)
+      stream = new Http2Stream(node, readRequest(raw, (flags & endStream) !== 0, this.scope.limits, this.#last), this)
     } catch (error) {
       return this.#refuse(node, asXpsError(error, 'XPS_BAD_REQUEST', 'the request cannot be read'))
     }
@@ -263,7 +265,11 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
     if (this.#leaving && this.#open === 0) {
       // It is about to end: see above.
     } else if (!this.#greeted) deadlines.offer(client.since, timeouts.firstByteTimeout, 'first-byte')
-    else if (this.#open === 0) deadlines.offer(this.#idleSince, keepAliveTimeout, 'keep-alive')
+    else if (this.#open === 0) {
+      // There may be thousands that are silent.
+      if (this.time() - this.#idleSince > forgetAfter) this.#last.forget()
+      deadlines.offer(this.#idleSince, keepAliveTimeout, 'keep-alive')
+    }
     if (endsSilently) {
       this.#probe()
       deadlines.mayBegin(probeLook)
@@ -346,6 +352,8 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
 function ignore(): void {}
 
 const nothing = new Uint8Array(0)
+/** Of a connection that is silent for so long nothing is kept for its next request, in milliseconds. */
+const forgetAfter = 5_000
 
 const endsSilently = Number.parseInt(process.versions.node, 10) < 22
 /** How long Node is given to let go of the streams of a connection that is dead, in milliseconds. */
