@@ -5,7 +5,7 @@ import { cpuPerRequest, warmUp } from './cost.js'
 import { cpuPerH2Request, h2loadMissing } from './h2load.js'
 import { answers } from './messages.js'
 import { startNginxProxy } from './nginx.js'
-import { installed, nginx, peer, startProxies, stopAll, xps } from './servers.js'
+import { installed, nginx, peer, pipelined, startProxies, stopAll, xps } from './servers.js'
 
 const turns = 3
 const kinds = [
@@ -31,13 +31,18 @@ export const httpSecure = {
   how: `130 B from an upstream that speaks HTTP/1.1, and requests as a browser sends them. TLS 1.3, AES-256-GCM, a certificate of
 P-256. HTTPS/1.1: 32 connections that stay, ${turns} turns of 4,000 requests in each round; handshakes are not measured. HTTP/2: h2load, 16
 connections with 10 streams each, 32,000 requests a turn; the 16 handshakes are measured with them. nginx: one worker,
-\`keepalive 256\` to the upstream.`,
+\`keepalive 256\` to the upstream. Programs of Node have the room for young objects that [http2.md](http2.md#memory-for-young-objects)
+recommends (\`--min-semi-space-size=16 --max-semi-space-size=64\`). "xps, pipelined": with \`pipeline: 64\` and four
+connections to the upstream.`,
 
   async run({ rounds, quick, tell }) {
     const missing = h2loadMissing()
     if (missing !== undefined) throw new Error(`HTTP/2 is measured by h2load: ${missing}`)
-    const secureXps = { ...xps, start: (port, place) => xps.startSecure(port, place, certificate()) }
-    const proxies = await startProxies(installed([secureXps, secureNginx, http2Proxy], tell))
+    const ours = [xps, pipelined].map((one) => ({
+      ...one,
+      start: (port, place) => one.startSecure(port, place, certificate()),
+    }))
+    const proxies = await startProxies(installed([...ours, secureNginx, http2Proxy], tell))
     const results = []
     for (const kind of kinds) {
       await inTurn(proxies, warmUp(quick), kind.measure, { turns: quick ? 1 : turns })

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { certificate } from '../lib/certificate.js'
 import { haproxyMissing, startHaproxy } from '../lib/haproxy.js'
-import { inNode, startWithUpstream } from '../lib/servers.js'
+import { inNode, inRoomyNode, startWithUpstream } from '../lib/servers.js'
 import { nginxMissing, startNginxFiles, startNginxProxy } from './nginx.js'
 
 export { installed, startBefore, stopAll } from '../lib/servers.js'
@@ -60,7 +60,7 @@ function ours(name, kind) {
   return {
     name,
     start: inNode(file, kind),
-    startSecure: (port, place, { cert, key }) => inNode(file, kind, cert, key)(port, place),
+    startSecure: (port, place, { cert, key }) => inRoomyNode(file, kind, cert, key)(port, place),
   }
 }
 
@@ -69,7 +69,8 @@ export function peer(file, { name = file, package: dependency = file, options = 
   const missing = () => (existsSync(here('./peers/node_modules')) ? undefined : 'npm ci --prefix bench/http/peers')
   const start = (port, place) => {
     const files = secure ? Object.values(certificate()) : []
-    return inNode(here(`./peers/${file}.js`), ...options, ...files)(port, place)
+    const start = secure ? inRoomyNode : inNode
+    return start(here(`./peers/${file}.js`), ...options, ...files)(port, place)
   }
   return { name, dependency, missing, start }
 }

@@ -31,6 +31,8 @@ export interface ReadyHead {
   keep?(length: number, form: object): void
   /** Something may follow the body that has been announced by nothing but its coming. */
   readonly trailed: boolean
+  /** The same of a body whose length is known, which HTTP/1 never has. */
+  readonly trailedDespiteLength?: boolean
 }
 
 /** The way of one request from its client, and of its response to it. */

@@ -400,6 +400,10 @@ class ForwardedHead implements ReadyHead {
   get trailed(): boolean {
     return this.#head.version !== '1.0'
   }
+
+  get trailedDespiteLength(): boolean {
+    return this.#head.version === '2'
+  }
 }
 
 const nothing = new Uint8Array(0)

@@ -26,12 +26,15 @@ export class BodySink extends PipeSink implements ResponseSink {
   readonly #writer: BodyWriter
   /** Bytes that are still to come; infinite if nobody said. */
   #left: number
+  /** Something may follow the last byte. */
+  readonly #trailed: boolean
 
   /** `length` is a number of bytes, or less than 0 if nobody knows. */
-  constructor(stream: ServerHttp2Stream, writer: BodyWriter, length: number) {
+  constructor(stream: ServerHttp2Stream, writer: BodyWriter, length: number, trailed = false) {
     super(noHandlers)
     this.#stream = stream
     this.#writer = writer
+    this.#trailed = trailed
     this.#left = length < 0 ? Number.POSITIVE_INFINITY : length
   }
 
@@ -48,7 +51,7 @@ export class BodySink extends PipeSink implements ResponseSink {
     const stream = this.#stream
     const copy = Buffer.from(chunk)
     // The last piece takes the end of the stream with it, where that is known to be one.
-    if (this.#left === 0) stream.end(copy)
+    if (this.#left === 0 && !this.#trailed) stream.end(copy)
     else if (stream.writableLength + length < mostInFlight) stream.write(copy)
     else {
       this.ready = false

@@ -169,12 +169,12 @@ export class Http2Stream implements ClientStream, BodyTaker, BodyWriter {
     // The client would take it for a yes.
     if (this.upgrade !== undefined && head.status < 300) throw noSwitch(head.status)
     const ended = body === null || body?.length === 0
-    const trailed = body === undefined && head.trailed && length < 0
+    const trailed = body === undefined && head.trailed && (length < 0 || head.trailedDespiteLength === true)
     this.#sendHead(responseFields(head, length), ended ? endOfStream : trailed ? withTrailers : moreToCome)
     this.#lastOut = this.#owner.time()
     this.#owner.moved('out')
     if (body === undefined) {
-      const sink = new BodySink(stream, this, stream.writableEnded ? 0 : length)
+      const sink = new BodySink(stream, this, stream.writableEnded ? 0 : length, trailed)
       this.#sink = sink
       if (trailed) stream.on('wantTrailers', onWantTrailers)
       // Whoever is told by then that the client has gone has still to learn that its body goes nowhere.

@@ -28,6 +28,31 @@ describe('HTTP/2 on both sides', () => {
     expect(backend.wires[0]?.stream(1).header('via')).toBe('2.0 xps')
   })
 
+  it('passes trailers on behind a body whose length was said, and such a body without them', async () => {
+    await using backend = await Http2Server.start((wire) =>
+      answerAll(wire, async (one, stream) => {
+        one.headers(stream, [
+          [':status', '200'],
+          ['content-length', '8'],
+        ])
+        one.data(stream, 'half')
+        await client.until('the beginning', () => client.stream(stream).received === 4)
+        if (stream === 1) {
+          one.data(stream, 'half')
+          one.headers(stream, [['x-sum', 'good']], { endStream: true })
+        } else one.data(stream, 'half', { endStream: true })
+      }),
+    )
+    await using served = await between(backend)
+    await using client = await Http2Wire.connect(served.port)
+    for (const stream of [1, 3]) {
+      client.get(stream)
+      const answer = await client.response(stream)
+      expect([answer.header('content-length'), answer.body]).toEqual(['8', 'halfhalf'])
+      expect(answer.trailers).toEqual(stream === 1 ? [['x-sum', 'good']] : [])
+    }
+  })
+
   it('puts cookies together that came in crumbs', async () => {
     await using backend = await Http2Server.start((wire) => answerAll(wire, (one, stream) => one.respond(stream, 204)))
     await using served = await between(backend)
