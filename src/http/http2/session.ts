@@ -51,6 +51,8 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
   /** For {@link #probe}: the bytes of the client at the last look, and whether it has lived since. */
   #seen = 0
   #alive = true
+  /** How often in a row it did not look alive. */
+  #suspicions = 0
   #stuck = false
 
   constructor(client: Connection, scope: HttpScope, rules: Http2Rules) {
@@ -283,7 +285,7 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
   /**
    * Node 20 tells nobody that nghttp2 has ended a connection for an error in its frames: it reads no more and does not close, so
    * that not even the client's leaving is seen. Such a connection sends no PING, though its socket takes bytes. That is tried
-   * once after the client has sent something and fallen silent.
+   * after the client has sent something and fallen silent; and once more, since a machine with too much to do looks like it.
    */
   #probe(): void {
     const node = this.#node
@@ -292,6 +294,7 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
     if (bytesIn !== this.#seen) {
       this.#seen = bytesIn
       this.#alive = false
+      this.#suspicions = 0
       return
     }
     if (this.#alive) return
@@ -302,7 +305,9 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
     // Of no byte, behind all that the socket still has to send.
     this.#socket?.write(nothing, () => {
       setImmediate(() => {
-        if (!node.destroyed && (node.state.outboundQueueSize ?? 0) > 0) this.stuck()
+        if (node.destroyed || (node.state.outboundQueueSize ?? 0) === 0) return
+        if (++this.#suspicions > 1) this.stuck()
+        else this.#alive = false
       })
     })
   }
