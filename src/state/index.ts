@@ -54,3 +54,5 @@ export {
 } from './shared-sessions.ts'
 export { FileStore, type FileStoreOptions } from './stores/file-store.ts'
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory-store.ts'
+export type { SqlClient, SqlPool, SqlQuery, SqlResult } from './stores/sql-pool.ts'
+export { SqlStore, type SqlStoreOptions } from './stores/sql-store.ts'
