@@ -80,10 +80,13 @@ export interface Container {
   read(id: string): Awaitable<Stored | undefined>
   /** Writes a session, all of it or nothing, and not before that is safe it is `'done'`. */
   commit(id: string, stored: Stored, commit: Commit): Awaitable<CommitResult>
-  /** Removes a session; false if there was none. */
-  destroy(id: string, fence: number): Awaitable<boolean>
-  /** Gives a session another time to expire, and leaves the rest as it is; false if there is none. */
-  touch(id: string, expires: number): Awaitable<boolean>
+  /** Removes a session; false if there was none, `'fenced'` as for a commit. */
+  destroy(id: string, fence: number): Awaitable<boolean | 'fenced'>
+  /**
+   * Gives a session another time to expire, and leaves the rest as it is; false if there is none. `fence` is that of the
+   * lock under which it happens, if it does: who only reads uses a session too.
+   */
+  touch(id: string, expires: number, fence?: number): Awaitable<boolean | 'fenced'>
   /** All sessions in any order; what changes meanwhile may be left out. Read to its end or returned from. */
   list(): Iterable<Summary> | AsyncIterable<Summary>
   /**

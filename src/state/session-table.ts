@@ -140,9 +140,9 @@ export class SessionTable implements SessionKeeper {
         const found = this.#valid(id, stored)
         if (found === undefined) return faults.open
         if (this.#retired.has(id)) return undefined
-        return ask<boolean, StateFault | undefined>(
+        return ask<boolean | 'fenced', StateFault | undefined>(
           () => this.#container.touch(id, this.expiry(found)),
-          (there) => (there ? undefined : faults.open),
+          (there) => (there === true ? undefined : faults.open),
           (error) => this.#failed(error, faults.failed),
         )
       },
@@ -162,10 +162,10 @@ export class SessionTable implements SessionKeeper {
         () => this.#container.read(id),
         (stored) => {
           if (stored === undefined || stored.expires > this.now) return over()
-          return ask<boolean, StateFault | undefined>(
+          return ask<boolean | 'fenced', StateFault | undefined>(
             () => this.#container.destroy(id, lock.fence),
             (there) => {
-              if (there) this.#expired(id)
+              if (there === true) this.#expired(id)
               return over()
             },
             (error) => this.#failed(error, faults.failed, lock),
@@ -219,7 +219,11 @@ export class SessionTable implements SessionKeeper {
       this.#owner.tell('destroyed', id)
       return undefined
     }
-    return fresh ? done() : this.#write<boolean, undefined>(() => this.#container.destroy(id, lock.fence), done)
+    if (fresh) return done()
+    return this.#write<boolean | 'fenced', undefined>(
+      () => this.#container.destroy(id, lock.fence),
+      (there) => (there === 'fenced' ? faults.lost : done()),
+    )
   }
 
   /** What was committed is safe under the new id before it goes from the old one. */
@@ -244,8 +248,11 @@ export class SessionTable implements SessionKeeper {
       const moving = this.#write<CommitResult, string>(
         () => this.#container.commit(id, stored, commit),
         (result) => {
-          if (result === 'done') return this.#write(() => this.#retire(before, session.lock.fence), moved)
-          return result === 'full' ? faults.full : faults.regenerate
+          if (result !== 'done') return result === 'full' ? faults.full : faults.regenerate
+          return this.#write<boolean | 'fenced', string>(
+            () => this.#retire(before, session.lock.fence),
+            (there) => (there === 'fenced' ? this.#undo(id, held) : moved()),
+          )
         },
       )
       return after(moving, (outcome) => {
@@ -264,8 +271,8 @@ export class SessionTable implements SessionKeeper {
     if (idle === 0) return
     const expires = this.expiry(stored)
     if (expires - stored.expires < Math.min(idle * noteAfter, longestNote)) return
-    void this.#write<boolean, undefined>(
-      () => this.#container.touch(id, expires),
+    void this.#write<boolean | 'fenced', undefined>(
+      () => this.#container.touch(id, expires, session.fence),
       () => undefined,
     )
   }
@@ -301,10 +308,10 @@ export class SessionTable implements SessionKeeper {
       (stored) => {
         if (stored === undefined) return missing()
         if (stored.expires > this.now) return this.#openStored(id, lock, stored)
-        return ask<boolean, SharedSession | StateFault>(
+        return ask<boolean | 'fenced', SharedSession | StateFault>(
           () => this.#container.destroy(id, lock.fence),
           (there) => {
-            if (there) this.#expired(id)
+            if (there === true) this.#expired(id)
             return missing()
           },
           (error) => this.#failed(error, faults.failed, lock),
@@ -352,14 +359,22 @@ export class SessionTable implements SessionKeeper {
   }
 
   /** The old id of a session: gone, or readable for a while. */
-  #retire(id: string, fence: number): Awaitable<boolean> {
+  #retire(id: string, fence: number): Awaitable<boolean | 'fenced'> {
     const { grace, clock } = this.rules
     if (grace === 0) return this.#container.destroy(id, fence)
     this.#retired.set(
       id,
       clock.after(grace, () => void this.expire(id)),
     )
-    return this.#container.touch(id, this.now + grace)
+    return this.#container.touch(id, this.now + grace, fence)
+  }
+
+  /** The session that was to be renamed is another's meanwhile: its copy goes again. */
+  #undo(id: string, { fence }: HeldLock): Awaitable<StateFault> {
+    return this.#write<boolean | 'fenced', never>(
+      () => this.#container.destroy(id, fence),
+      () => faults.lost,
+    )
   }
 
   /** What was read, unless its time is over. */

@@ -288,6 +288,7 @@ export class SharedSession {
     return this.#during(
       () => this.keeper.destroy(this),
       (fault) => {
+        if (fault === faults.lost) this.#over = true
         if (fault !== undefined) return fault
         this.#over = true
         this.#lock?.forsake(faults.open)
@@ -324,9 +325,15 @@ export class SharedSession {
     return this.#lock as HeldLock
   }
 
-  /** @internal What was changed since the last commit. */
+  /** @internal The number of its lock; undefined if it is open for reading. */
+  get fence(): number | undefined {
+    return this.#lock?.fence
+  }
+
+  /** @internal What was changed since the last commit. All of it where what stayed is in another order now. */
   get changes(): Changes {
     const before = this.#stored.data
+    if (!keepsOrder(before, this.data)) return { cleared: true, keys: this.data }
     const keys = new Map<ByteString, StateValue | undefined>()
     for (const [key, value] of this.data) if (!sameValue(before.get(key), value)) keys.set(key, value)
     for (const key of before.keys()) if (!this.data.has(key)) keys.set(key, undefined)
@@ -394,6 +401,19 @@ export class SharedSession {
     this.#own = new Map(this.data)
     return this.#own
   }
+}
+
+/** Whether what was there and stays comes first, in the order that it had. */
+function keepsOrder(before: ReadonlyMap<ByteString, StateValue>, data: ReadonlyMap<ByteString, StateValue>): boolean {
+  const stays = before.keys()
+  for (const key of data.keys()) {
+    let next = stays.next()
+    while (next.done !== true && !data.has(next.value)) next = stays.next()
+    // All that comes now is new, and was put behind the others.
+    if (next.done === true) return true
+    if (next.value !== key) return false
+  }
+  return true
 }
 
 function check(fault: StateFault | undefined): void {

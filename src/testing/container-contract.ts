@@ -171,6 +171,8 @@ export function containerContract(kind: ContainerKind): Claim[] {
       const now = { expect: 'present', fence: second.fence, changes: commit.changes } as const
       assert.equal(await container.commit(one, storedOf(data), now), 'done')
       assert.equal(await container.commit(one, storedOf(data), { ...now, fence: first.fence }), 'fenced')
+      assert.equal(await container.destroy(one, first.fence), 'fenced')
+      assert.equal((await container.read(one))?.data.size, data.size)
       await second.release()
     },
   }

@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
+  type Changes,
   type CommitResult,
   type Container,
   FileStore,
   MemoryStore,
+  type SharedSession,
   SharedSessions,
   type SharedSessionsOptions,
   type Stored,
@@ -254,7 +256,83 @@ describe('SharedSessions', () => {
     expect(() => next.put('n', '3')).toThrow('lock was lost')
     await expect(next.close()).rejects.toMatchObject({ code: 'XPS_LOCK_LOST' })
   })
+
+  it('tell who destroys or renames a session that is another holder’s meanwhile that the lock is lost', async () => {
+    for (const graceLifetime of [0, 1_000]) {
+      const store = new FencingStore()
+      await using all = sessionsOf({ graceLifetime }, store)
+      const id = await all.make({ n: '1' })
+      const [destroyer, renamer] = [await all.make({ n: '2' }), await all.make({ n: '3' })]
+      const destroying = await all.sessions.openSession(destroyer)
+      const renaming = await all.sessions.openSession(renamer)
+      store.fenced = [destroyer, renamer]
+      await expect(destroying.destroy()).rejects.toMatchObject({ code: 'XPS_LOCK_LOST' })
+      await expect(renaming.regenerateId()).rejects.toMatchObject({ code: 'XPS_LOCK_LOST' })
+      expect(destroying.over).toBe(true)
+      renaming.abandon()
+      expect([...store.store.list()].map((one) => one.id)).toEqual([id, destroyer, renamer])
+      expect(all.sessions.stats()).toMatchObject({ destroyed: 0, locks: { held: 0 } })
+    }
+  })
+
+  it('say what was changed: some keys, or all where their order is another', async () => {
+    const told: Changes[] = []
+    class Watched extends MemoryStore {
+      override commit(...[id, stored, commit]: Parameters<MemoryStore['commit']>): CommitResult {
+        told.push(commit.changes)
+        return super.commit(id, stored, commit)
+      }
+    }
+    await using all = sessionsOf({}, new Watched())
+    const id = await all.make({ a: '1', b: '2', c: '3' })
+    const change = async (run: (session: SharedSession) => void): Promise<void> => {
+      const session = await all.sessions.openSession(id)
+      run(session)
+      await session.close()
+    }
+    told.length = 0
+    await change((session) => {
+      session.put('b', '4')
+      session.remove('a')
+      session.put('d', '5')
+    })
+    await change((session) => {
+      session.remove('b')
+      session.put('b', '4')
+    })
+    expect(told.map(({ cleared, keys }) => [cleared, ...keys])).toEqual([
+      [false, ['b', '4'], ['d', '5'], ['a', undefined]],
+      [true, ['c', '3'], ['d', '5'], ['b', '4']],
+    ])
+  })
 })
+
+/** A container that says of some sessions that they are another holder's. */
+class FencingStore implements Container {
+  readonly name = 'fencing'
+  readonly store = new MemoryStore()
+  fenced: string[] = []
+
+  read(id: string): Stored | undefined {
+    return this.store.read(id)
+  }
+
+  commit(...args: Parameters<MemoryStore['commit']>): CommitResult {
+    return this.store.commit(...args)
+  }
+
+  destroy(id: string): boolean | 'fenced' {
+    return this.fenced.includes(id) ? 'fenced' : this.store.destroy(id)
+  }
+
+  touch(id: string, expires: number): boolean | 'fenced' {
+    return this.fenced.includes(id) ? 'fenced' : this.store.touch(id, expires)
+  }
+
+  list(): ReturnType<MemoryStore['list']> {
+    return this.store.list()
+  }
+}
 
 /** A container that takes its time, and fails when it is told to. */
 class FailingStore implements Container {
