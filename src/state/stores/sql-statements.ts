@@ -19,6 +19,7 @@ export interface Statements {
   readonly change: Statement
   readonly destroy: Statement
   readonly touch: Statement
+  readonly use: Statement
   readonly list: Statement
   readonly sweep: Statement
   readonly forget: Statement
@@ -107,7 +108,9 @@ CREATE SEQUENCE IF NOT EXISTS ${fences};
       ${put('')} ${outcome}`),
     destroy: statement(`WITH ${guard}, done AS (
       DELETE FROM ${sessions} s USING free WHERE s.id = $1 AND s.fence <= $2 RETURNING 1) ${outcome}`),
-    touch: statement(`UPDATE ${sessions} SET expires = $2 WHERE id = $1`),
+    touch: statement(`WITH ${guard}, done AS (
+      UPDATE ${sessions} s SET expires = $4 FROM free WHERE s.id = $1 AND s.fence <= $2 RETURNING 1) ${outcome}`),
+    use: statement(`UPDATE ${sessions} SET expires = $2 WHERE id = $1`),
     list: statement(`SELECT id, expires FROM ${sessions} WHERE id > $1 ORDER BY id LIMIT $2`),
     sweep: statement(`WITH due AS (
       SELECT number FROM ${sessions} s

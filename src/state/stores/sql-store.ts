@@ -117,16 +117,18 @@ export class SqlStore implements Container {
     }
   }
 
-  async destroy(id: string, fence: number): Promise<boolean> {
+  async destroy(id: string, fence: number): Promise<boolean | 'fenced'> {
     const token = this.#locks.tokenOf(id, fence)
     const outcome = await this.#write(this.#statements.destroy, [id, fence, token])
-    if (outcome === 'done' || outcome === 'missing') return outcome === 'done'
-    throw new XpsError('XPS_LOCK_LOST', 'Postgres: a session cannot be destroyed: its lock was lost')
+    return outcome === 'done' || (outcome !== 'missing' && 'fenced')
   }
 
-  async touch(id: string, expires: number): Promise<boolean> {
-    const { rowCount } = await this.#calls.run(this.#statements.touch, [id, expires])
-    return rowCount === 1
+  async touch(id: string, expires: number, fence?: number): Promise<boolean | 'fenced'> {
+    // Who only reads uses a session too, whoever has its lock.
+    if (fence === undefined) return (await this.#calls.run(this.#statements.use, [id, expires])).rowCount === 1
+    const token = this.#locks.tokenOf(id, fence)
+    const outcome = await this.#write(this.#statements.touch, [id, fence, token, expires])
+    return outcome === 'done' || (outcome !== 'missing' && 'fenced')
   }
 
   async *list(): AsyncIterableIterator<Summary> {

@@ -28,6 +28,6 @@ function storeOf(options: Partial<SqlStoreOptions> = {}): SqlStore {
 }
 
 describe('SqlStore', () => {
-  const kind = { make: () => (made++, storeOf()), again: () => storeOf() }
+  const kind = { make: () => storeOf({ table: `sessions_${++made}` }), again: () => storeOf() }
   for (const { name, run } of containerContract(kind)) it(name, run)
 })
