@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { Core } from '../index.ts'
-import { type Container, FileStore, MemoryStore, StateClient, stateServer } from '../state/index.ts'
+import { StateClient, type StateClientOptions, stateServer } from '../state/index.ts'
 import { drain } from './drain.ts'
 import { nextSignal } from './signals.ts'
+import { stateStore } from './state-store.ts'
 import { UsageError, usage } from './usage.ts'
 
 /** `xps state`: serves shared sessions until a signal comes, or asks a server that runs; resolves to the exit code. */
@@ -18,9 +19,14 @@ export async function state(args: string[]): Promise<number> {
     throw new UsageError(`state ${verb} takes ${ask.takesId ? 'one id' : 'no id'}`)
   }
   const auth = await secretOf(values)
-  const client = usage(
-    () => new StateClient(values['server'] ?? '127.0.0.1:9090', auth === undefined ? {} : { auth, idleTimeout: 0 }),
-  )
+  const ca = values['ca']
+  const options: StateClientOptions = {
+    idleTimeout: 0,
+    ...(auth === undefined ? {} : { auth }),
+    // An authority is for what is encrypted, so that it is asked for with it.
+    ...(ca === undefined ? {} : { tls: { ca } }),
+  }
+  const client = usage(() => new StateClient(values['server'] ?? '127.0.0.1:9090', options))
   try {
     return await ask.run(client, id ?? '')
   } finally {
@@ -75,8 +81,10 @@ async function serveState(args: string[]): Promise<number> {
   const deadline = milliseconds('--deadline', values['deadline']) ?? 10_000
   const idleLifetime = milliseconds('--idle-lifetime', values['idle-lifetime'])
   const lockTimeout = milliseconds('--lock-timeout', values['lock-timeout'])
+  const lockLease = milliseconds('--lock-lease', values['lock-lease'])
+  const tls = certificateOf(values)
   const auth = await secretOf(values)
-  const [store, storeText] = storeOf(values['store'] ?? 'file:sessions')
+  const { store, text, close } = await stateStore(values['store'] ?? 'file:sessions')
   const protocol = usage(() =>
     stateServer({
       store,
@@ -85,36 +93,34 @@ async function serveState(args: string[]): Promise<number> {
       ...(auth === undefined ? {} : { auth }),
       ...(idleLifetime === undefined ? {} : { idleLifetime }),
       ...(lockTimeout === undefined ? {} : { lockTimeout }),
+      ...(lockLease === undefined ? {} : { lockLease }),
     }),
   )
   const where = { port, host: values['host'] ?? '127.0.0.1' }
   usage(() => protocol.listensOn(where))
-  // What cannot be used is better known now than by the first client.
-  await protocol.sessions.open()
   const core = new Core()
   core.on('fault', (error) => console.error(`xps: ${error.message}`))
-  const stopping = nextSignal()
   try {
-    const { address } = await core.listen({ ...where, protocol })
-    console.log(`listening on ${address} → ${storeText}`)
-  } catch (error) {
+    // What cannot be used is better known now than by the first client.
+    await protocol.sessions.open()
+    const stopping = nextSignal()
+    const { address } = await core.listen({ ...where, protocol, ...tls })
+    console.log(`listening on ${tls === undefined ? '' : 'tls://'}${address} → ${text}`)
+    await stopping
+    return await drain(core, deadline, nextSignal())
+  } finally {
     core.abort()
     await core.closed
     await protocol.sessions.close()
-    throw error
+    await close?.()
   }
-  await stopping
-  const code = await drain(core, deadline, nextSignal())
-  await protocol.sessions.close()
-  return code
 }
 
-/** Where sessions are kept, by its name, and how to print it. */
-function storeOf(text: string): [Container, string] {
-  if (text === 'memory') return [new MemoryStore(), 'memory']
-  const [, folder] = /^file:(.+)$/.exec(text) ?? []
-  if (folder === undefined) throw new UsageError(`--store must be memory or file:DIR, got '${text}'`)
-  return [new FileStore(folder), `files in ${folder}`]
+/** The files of the certificate and its key, for a listener. */
+function certificateOf({ cert, key }: Values): { tls: { cert: string; key: string } } | undefined {
+  if (cert === undefined && key === undefined) return undefined
+  if (cert === undefined || key === undefined) throw new UsageError('--cert and --key are given both, or none of them')
+  return { tls: { cert, key } }
 }
 
 /** Not from the arguments: those can be seen by everybody on the machine. */
@@ -127,16 +133,19 @@ async function secretOf(values: Values): Promise<string | undefined> {
 
 type Values = Record<string, string | undefined> & Partial<Record<'admin' | 'public', boolean>>
 
-const askOptions = { server: { type: 'string' }, 'secret-file': { type: 'string' } } as const
+const askOptions = { server: { type: 'string' }, ca: { type: 'string' }, 'secret-file': { type: 'string' } } as const
 const serveOptions = {
   port: { type: 'string' },
   host: { type: 'string' },
   store: { type: 'string' },
+  cert: { type: 'string' },
+  key: { type: 'string' },
   'secret-file': { type: 'string' },
   admin: { type: 'boolean' },
   public: { type: 'boolean' },
   'idle-lifetime': { type: 'string' },
   'lock-timeout': { type: 'string' },
+  'lock-lease': { type: 'string' },
   deadline: { type: 'string' },
 } as const
 
