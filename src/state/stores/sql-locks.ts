@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { systemClock } from '../../clock.ts'
+import { type Alarm, systemClock } from '../../clock.ts'
 import type { ContainerLock } from '../container.ts'
 import type { SqlCalls } from './sql-pool.ts'
 import { headStart, type Statements } from './sql-statements.ts'
@@ -8,6 +8,8 @@ import type { SqlWakeups } from './sql-wakeups.ts'
 /** How soon to ask again for a lock, in milliseconds, where nobody would tell, and where somebody would. */
 const askUnheard = 50
 const askHeard = 1_000
+/** How soon to give a lock up again, in milliseconds, when the database was away. */
+const giveUpAgain = 200
 
 /** How a lock is asked for; see `Container.lock`. */
 export interface LockRequest {
@@ -32,13 +34,19 @@ export class SqlLocks {
   readonly #wakeups: SqlWakeups
   /** Those of this process, by id. */
   readonly #held = new Map<string, { readonly token: string; readonly fence: number }>()
-  /** What has been given up, and the database does not know yet. */
+  /** What is being given up, and what shall be once the database is back. */
   readonly #releasing = new Set<Promise<void>>()
+  readonly #owed = new Set<Alarm>()
+  #closed = false
 
   constructor(calls: SqlCalls, statements: Statements, wakeups: SqlWakeups) {
     this.#calls = calls
     this.#statements = statements
     this.#wakeups = wakeups
+  }
+
+  open(): void {
+    this.#closed = false
   }
 
   /** The token of a lock of this process; empty if none with this number was given here. */
@@ -80,32 +88,49 @@ export class SqlLocks {
     }
   }
 
-  /** Resolves when nothing is being given up any more. */
-  async settled(): Promise<void> {
+  /** Resolves when nothing is being given up any more. What could not be is left to the leases. */
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const alarm of this.#owed) alarm.cancel()
+    this.#owed.clear()
     await Promise.all(this.#releasing)
   }
 
   #hold(id: string, token: string, fence: number, lease: number): ContainerLock {
     const held = { token, fence }
     this.#held.set(id, held)
+    let until = systemClock.now() + lease
     return {
       fence,
       renew: async () => {
+        const from = systemClock.now()
         const { rowCount } = await this.#calls.run(this.#statements.renew, [id, token, lease])
+        if (rowCount === 1) until = from + lease
         return rowCount === 1
       },
       release: async () => {
-        const releasing = this.#calls.run(this.#statements.release, [id, token]).then(() => {})
-        const over = releasing.catch(() => {})
-        this.#releasing.add(over)
-        try {
-          await releasing
-        } finally {
-          this.#releasing.delete(over)
-          if (this.#held.get(id) === held) this.#held.delete(id)
-        }
+        if (this.#held.get(id) === held) this.#held.delete(id)
+        await this.#giveUp(id, token, until)
       },
     }
+  }
+
+  /** Others wait for it, also when the database was away at this moment: until the lease is over it is tried again. */
+  async #giveUp(id: string, token: string, until: number): Promise<void> {
+    const releasing = this.#calls.run(this.#statements.release, [id, token]).then(
+      () => {},
+      () => {
+        if (this.#closed || systemClock.now() + giveUpAgain >= until) return
+        const alarm = systemClock.after(giveUpAgain, () => {
+          this.#owed.delete(alarm)
+          void this.#giveUp(id, token, until)
+        })
+        this.#owed.add(alarm)
+      },
+    )
+    this.#releasing.add(releasing)
+    await releasing
+    this.#releasing.delete(releasing)
   }
 
   /** Stands in the queue no more. If that fails, the others get past it when its turn has come. */

@@ -72,6 +72,7 @@ export class SqlStore implements Container {
       await this.migrate()
     }
     this.#wakeups.open()
+    this.#locks.open()
   }
 
   /** Makes the tables where they are not there; several may do so at a time. */
@@ -154,7 +155,7 @@ export class SqlStore implements Container {
 
   async close(): Promise<void> {
     this.#wakeups.close()
-    await this.#locks.settled()
+    await this.#locks.close()
   }
 
   async #write(
