@@ -36,6 +36,7 @@ export {
   type StoreCallback,
 } from './faces/express-store.ts'
 export type { HeldSession } from './faces/holding.ts'
+export type { GuessOptions } from './guesses.ts'
 export type { StateLimitOptions } from './limits.ts'
 export type { LockNumbers } from './locks.ts'
 export { type StateServer, type StateServerOptions, stateServer } from './server.ts'
