@@ -53,7 +53,9 @@ export {
   type SharedSessionsStats,
   type Snapshot,
 } from './shared-sessions.ts'
+export { type EncryptedOptions, encrypted } from './stores/encrypted.ts'
 export { FileStore, type FileStoreOptions } from './stores/file-store.ts'
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory-store.ts'
+export type { EncryptionKey } from './stores/session-cipher.ts'
 export type { SqlClient, SqlPool, SqlQuery, SqlResult } from './stores/sql-pool.ts'
 export { SqlStore, type SqlStoreOptions } from './stores/sql-store.ts'

@@ -31,8 +31,9 @@ async function make(n = 0): Promise<string> {
     return session.id
   })
 }
-const first = (): StateClient => clients[0] as StateClient
-const second = (): StateClient => clients[1] as StateClient
+const clientOf = (index: number): StateClient => clients[index % 2] as StateClient
+const first = (): StateClient => clientOf(0)
+const second = (): StateClient => clientOf(1)
 const countOf = async (id: string): Promise<string | undefined> => (await second().read(id))?.entries.get('n')
 
 async function addOne(session: RemoteSession): Promise<void> {
@@ -46,7 +47,7 @@ describe('two servers over one Postgres', () => {
 
   it('count to fifty when fifty add one at the same time', async () => {
     const id = await make()
-    await Promise.all(Array.from({ length: 50 }, (_, index) => clients[index % 2]?.session(id, addOne)))
+    await Promise.all(Array.from({ length: 50 }, (_, index) => clientOf(index).session(id, addOne)))
     expect(await countOf(id)).toBe('50')
     const [row] = await postgres.query(`SELECT count(*)::int AS n FROM xps_sessions_locks WHERE token <> ''`)
     expect(row).toEqual({ n: 0 })
@@ -58,7 +59,7 @@ describe('two servers over one Postgres', () => {
     const order: string[] = []
     const waiting: Promise<void>[] = []
     for (const [index, name] of ['second', 'first', 'second again'].entries()) {
-      waiting.push(clients[(index + 1) % 2]?.session(id, () => void order.push(name)) as Promise<void>)
+      waiting.push(clientOf(index + 1).session(id, () => void order.push(name)))
       if (name !== 'second') continue
       await until(async () => {
         const [row] = await postgres.query('SELECT cardinality(queue) AS n FROM xps_sessions_locks WHERE id = $1', [id])

@@ -2,7 +2,7 @@ import { XpsError } from '../../errors.ts'
 import { invalidOption, knownOptions } from '../../options.ts'
 import { PhpValue, type StateData, type StateValue } from '../codec/php-serialize.ts'
 import type { Commit, CommitResult, Container, ContainerLock, Stored, Summary } from '../container.ts'
-import { type LockRequest, SqlLocks } from './sql-locks.ts'
+import { SqlLocks } from './sql-locks.ts'
 import { isFull, SqlCalls, type SqlPool } from './sql-pool.ts'
 import { namesOf, type Statements, statementsFor } from './sql-statements.ts'
 import { SqlWakeups } from './sql-wakeups.ts'
@@ -149,7 +149,10 @@ export class SqlStore implements Container {
     return rows.map(({ id }) => String(id))
   }
 
-  lock(id: string, request: LockRequest): Promise<ContainerLock | undefined> {
+  lock(
+    id: string,
+    request: { readonly wait: number; readonly lease: number; readonly signal: AbortSignal },
+  ): Promise<ContainerLock | undefined> {
     return this.#locks.lock(id, request)
   }
 

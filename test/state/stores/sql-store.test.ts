@@ -222,10 +222,11 @@ describe('locks of SqlStore', () => {
   it('hold no connection, however many there are', async () => {
     const store = await open(fresh({ pool: poolOf({ max: 2 }) }))
     const ids = Array.from({ length: 40 }, (_, index) => `${index}`.padStart(32, '0'))
-    const locks = await Promise.all(ids.map((one) => store.lock(one, { wait: 0, lease: 5_000, signal: never })))
+    const request = { wait: 0, lease: 5_000, signal: never }
+    const locks = await Promise.all(ids.map((one) => store.lock(one, request)))
     expect(new Set(locks.map((one) => one?.fence)).size).toBe(40)
     expect(await store.read(id)).toBe(undefined)
-    await Promise.all(locks.map((one) => one?.release()))
+    await Promise.all(locks.map(async (one) => one?.release()))
   })
 
   it('wake the first who waits when they are given up, and nobody asks meanwhile', async () => {
