@@ -12,25 +12,22 @@ import { until } from './until.ts'
 export class Postgres implements AsyncDisposable {
   readonly port: number
   readonly folder: string
-  readonly #settings: readonly string[]
   #process: ChildProcess | undefined
 
-  private constructor(folder: string, port: number, settings: readonly string[]) {
+  private constructor(folder: string, port: number) {
     this.folder = folder
     this.port = port
-    this.#settings = settings
   }
 
-  /** Makes a cluster and starts it. What is written is not synced to the disk, unless `durable`. */
-  static async start({ durable = false }: { durable?: boolean } = {}): Promise<Postgres> {
+  /** Makes a cluster and starts it. What it writes survives a crash of its own, but not of the machine. */
+  static async start(): Promise<Postgres> {
     const folder = mkdtempSync(join(tmpdir(), 'xps-postgres-'))
     chmodSync(folder, 0o700)
     if (process.getuid?.() === 0) {
       const { uid, gid } = await account()
       chownSync(folder, uid, gid)
     }
-    const settings = durable ? [] : ['-c', 'fsync=off', '-c', 'full_page_writes=off']
-    const it = new Postgres(folder, await closedPort(), settings)
+    const it = new Postgres(folder, await closedPort())
     try {
       const args = ['-D', join(folder, 'data'), '-U', 'xps', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync']
       await run(...(await unprivileged(program('initdb'), args)))
@@ -48,9 +45,9 @@ export class Postgres implements AsyncDisposable {
 
   /** Starts the server again after {@link down}, and waits until it answers. */
   async up(): Promise<void> {
-    const args = ['-D', join(this.folder, 'data'), '-p', String(this.port), '-k', this.folder, ...this.#settings]
-    const own = ['-c', 'listen_addresses=127.0.0.1', '-c', 'max_connections=100', '-c', 'shared_buffers=16MB']
-    const [command, all] = await unprivileged(program('postgres'), [...args, ...own])
+    const args = ['-D', join(this.folder, 'data'), '-p', String(this.port), '-k', this.folder]
+    const settings = ['listen_addresses=127.0.0.1', 'shared_buffers=16MB', 'fsync=off', 'full_page_writes=off']
+    const [command, all] = await unprivileged(program('postgres'), [...args, ...settings.flatMap((one) => ['-c', one])])
     const child = spawn(command, all, { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#process = child
     let said = ''
