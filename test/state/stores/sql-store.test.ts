@@ -15,6 +15,7 @@ import {
 import { containerContract } from '../../../src/testing/index.ts'
 import { closedPort } from '../../support/net.ts'
 import { Postgres } from '../../support/postgres.ts'
+import { Random } from '../../support/random.ts'
 import { until } from '../../support/until.ts'
 
 const id = '0123456789abcdef0123456789abcdef'
@@ -243,7 +244,7 @@ describe('locks of SqlStore', () => {
     pool.asked = 0
     const waiting = lock(other, 5_000)
     await until(async () => expect(await queued()).toBe(1))
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await new Promise((resolve) => setTimeout(resolve, 100))
     expect(pool.asked).toBe(1)
     const began = performance.now()
     await second.release()
@@ -336,6 +337,38 @@ describe('locks of SqlStore', () => {
     expect(await other.commit(id, storedOf({ n: '2' }), commitOf('present', next.fence, { n: '2' }))).toBe('done')
     expect((await store.read(id))?.data.get('n')).toBe('2')
     await next.release()
+  })
+
+  it('are had by one at a time, whoever waits, gives up or is called off', async () => {
+    const random = new Random()
+    const stores = [await open(fresh()), await open(another()), await open(another({ listen: false }))]
+    const holders = [0, 0]
+    const fences = [0, 0]
+    const round = async (store: SqlStore): Promise<void> => {
+      const which = random.below(2)
+      const controller = new AbortController()
+      const wait = random.below(5) === 0 ? random.below(20) : 10_000
+      if (random.below(4) === 0) setTimeout(() => controller.abort(), random.below(30))
+      const request = { wait, lease: 10_000, signal: controller.signal }
+      const held = await store.lock(`${which}`.repeat(32), request).catch((error: Error) => {
+        if (error.name !== 'AbortError') throw error
+      })
+      if (held === undefined) return
+      holders[which] = (holders[which] ?? 0) + 1
+      expect(holders[which], `seed ${random.seed}`).toBe(1)
+      expect(held.fence, `seed ${random.seed}`).toBeGreaterThan(fences[which] ?? 0)
+      fences[which] = held.fence
+      await new Promise((resolve) => setTimeout(resolve, random.below(4)))
+      holders[which] = 0
+      await held.release()
+    }
+    await Promise.all(
+      Array.from({ length: 12 }, async (_, index) => {
+        for (let count = 0; count < 10; count++) await round(stores[index % 3] as SqlStore)
+      }),
+    )
+    const left = await postgres.query(`SELECT token, queue FROM ${table}_locks`)
+    expect(left).toEqual(Array(2).fill({ token: '', queue: [] }))
   })
 
   it('let who is gone from the head of the queue not stop the others', async () => {
