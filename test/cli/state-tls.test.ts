@@ -44,6 +44,7 @@ async function telnet(): Promise<Client> {
 }
 
 describe('xps state with a certificate', () => {
+  // F.1.43
   it('hears no command before the secret, and none at all after eleven wrong ones', async () => {
     const client = await telnet()
     for (const command of ['new', 'open 0123456789abcdef0123456789abcdef', 'put a b', 'close', 'stats', 'list']) {

@@ -2,10 +2,10 @@ import { XpsError } from '../../errors.ts'
 import { invalidOption, knownOptions } from '../../options.ts'
 import { PhpValue, type StateData, type StateValue } from '../codec/php-serialize.ts'
 import type { Commit, CommitResult, Container, ContainerLock, Stored, Summary } from '../container.ts'
-import { SqlLocks } from './sql-locks.ts'
-import { isFull, SqlCalls, type SqlPool } from './sql-pool.ts'
-import { namesOf, type Statements, statementsFor } from './sql-statements.ts'
-import { SqlWakeups } from './sql-wakeups.ts'
+import { SqlLocks } from './sql/sql-locks.ts'
+import { isFull, SqlCalls, type SqlPool } from './sql/sql-pool.ts'
+import { namesOf, type Statements, statementsFor } from './sql/sql-statements.ts'
+import { SqlWakeups } from './sql/sql-wakeups.ts'
 
 /** Options of a {@link SqlStore}. */
 export interface SqlStoreOptions {

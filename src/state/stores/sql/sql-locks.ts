@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { type Alarm, systemClock } from '../../clock.ts'
-import type { ContainerLock } from '../container.ts'
+import { type Alarm, systemClock } from '../../../clock.ts'
+import type { ContainerLock } from '../../container.ts'
 import type { SqlCalls } from './sql-pool.ts'
 import { headStart, type Statements } from './sql-statements.ts'
 import type { SqlWakeups } from './sql-wakeups.ts'

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { systemClock } from '../../clock.ts'
-import { type ErrorCode, reasonOf, systemCode, XpsError } from '../../errors.ts'
+import { systemClock } from '../../../clock.ts'
+import { type ErrorCode, reasonOf, systemCode, XpsError } from '../../../errors.ts'
 
 /** A query with parameters, as `pg` takes one. */
 export interface SqlQuery {

@@ -1,4 +1,4 @@
-import { systemClock } from '../../clock.ts'
+import { systemClock } from '../../../clock.ts'
 import type { SqlClient, SqlPool } from './sql-pool.ts'
 
 /** How long to leave the database alone after it could not be listened to, in milliseconds. */
