@@ -339,6 +339,23 @@ describe('locks of SqlStore', () => {
     await next.release()
   })
 
+  it('are not kept by who did not hear that it was given one', async () => {
+    const pool = poolOf()
+    let broken = true
+    const deaf: SqlPool = {
+      query: async (query) => {
+        const result = await pool.query(query)
+        if (query.text.includes('array_remove(l.queue') && broken) throw new Error('Connection terminated unexpectedly')
+        return result
+      },
+    }
+    const store = await open(fresh({ pool: deaf }))
+    const request = { wait: 0, lease: 5_000, signal: never }
+    await expect(store.lock(id, request)).rejects.toMatchObject({ code: 'XPS_RESET', origin: 'upstream' })
+    broken = false
+    await until(async () => (await lock(store)).release(), 1_000)
+  })
+
   it('are had by one at a time, whoever waits, gives up or is called off', async () => {
     const random = new Random()
     const stores = [await open(fresh()), await open(another()), await open(another({ listen: false }))]

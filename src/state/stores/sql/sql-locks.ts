@@ -56,7 +56,6 @@ export class SqlLocks {
   }
 
   async lock(id: string, { wait, lease, signal }: LockRequest): Promise<ContainerLock | undefined> {
-    signal.throwIfAborted()
     const token = randomBytes(12).toString('hex')
     const until = systemClock.now() + wait
     // Who is woken may be so before the answer is here that says that there is something to wait for.
@@ -64,16 +63,17 @@ export class SqlLocks {
     let queued = false
     try {
       for (;;) {
-        const waits = !signal.aborted && systemClock.now() < until
+        signal.throwIfAborted()
+        const waits = systemClock.now() < until
         queued ||= waits
-        const [row] = (await this.#calls.run(this.#statements.lock, [id, token, lease, waits])).rows
+        const row = await this.#ask(id, token, lease, waits)
         if (row?.['mine'] === true) {
           queued = false
           const lock = this.#hold(id, token, Number(row['fence']), lease)
           if (!signal.aborted) return lock
           await lock.release()
+          signal.throwIfAborted()
         }
-        signal.throwIfAborted()
         const left = until - systemClock.now()
         if (left <= 0) return undefined
         this.#wakeups.listen()
@@ -131,6 +131,16 @@ export class SqlLocks {
     this.#releasing.add(releasing)
     await releasing
     this.#releasing.delete(releasing)
+  }
+
+  async #ask(id: string, token: string, lease: number, waits: boolean): Promise<Record<string, unknown> | undefined> {
+    try {
+      return (await this.#calls.run(this.#statements.lock, [id, token, lease, waits])).rows[0]
+    } catch (error) {
+      // It may have been given to us, and only the answer was lost.
+      void this.#giveUp(id, token, systemClock.now() + lease)
+      throw error
+    }
   }
 
   /** Stands in the queue no more. If that fails, the others get past it when its turn has come. */
