@@ -8,6 +8,7 @@ import { TestPeer } from '../../src/testing/index.ts'
 import { Client } from '../state/support.ts'
 import { TestAuthority } from '../support/certificates.ts'
 import { Cli } from '../support/cli.ts'
+import { until } from '../support/until.ts'
 
 const listening = /listening on tls:\/\/127\.0\.0\.1:(\d+) → (.*)\n/
 
@@ -85,7 +86,11 @@ describe('xps state with a certificate', () => {
     expect(untrusted).toMatchObject({ code: 1, stdout: '' })
     expect(untrusted.stderr).toMatch(/^xps: .*(certificate|UNABLE_TO_VERIFY)/)
     expect(plain).toMatchObject({ code: 1, stdout: '' })
-    await state.session(id, (session) => session.put('user', 'bob'))
+    let count = 0
+    await until(async () => {
+      await state.session(id, (session) => session.put('count', String(++count)))
+      expect(watching.stdout).toContain(`committed ${id}\n`)
+    }, 15_000)
     expect(await ask('rm', id, '--server', address, '--ca', ca)).toEqual({ code: 0, stdout: '', stderr: '' })
     await watching.line(new RegExp(`destroyed ${id}\n`))
   })
