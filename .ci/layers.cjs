@@ -28,7 +28,7 @@ const rooms = {
 }
 
 // A package of npm may be imported from core upwards, but not by the program on top; what it may load is named.
-const withPackages = ['core', 'http', 'http-proxy', 'state', 'soap', 'testing', 'cli/development-certificate', 'cli/redis-store']
+const withPackages = ['core', 'http', 'http-proxy', 'state', 'soap', 'testing', 'cli/development-certificate', 'cli/redis-store', 'cli/postgres-store']
 
 // The files that touch a socket, a server or an address.
 const withNet = [

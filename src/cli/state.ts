@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { Core } from '../index.ts'
-import { type Container, FileStore, MemoryStore, StateClient, stateServer } from '../state/index.ts'
+import { StateClient, type StateClientOptions, stateServer } from '../state/index.ts'
 import { drain } from './drain.ts'
-import { redisStore } from './redis-store.ts'
 import { nextSignal } from './signals.ts'
+import { stateStore } from './state-store.ts'
 import { UsageError, usage } from './usage.ts'
 
 /** `xps state`: serves shared sessions until a signal comes, or asks a server that runs; resolves to the exit code. */
@@ -19,9 +19,14 @@ export async function state(args: string[]): Promise<number> {
     throw new UsageError(`state ${verb} takes ${ask.takesId ? 'one id' : 'no id'}`)
   }
   const auth = await secretOf(values)
-  const client = usage(
-    () => new StateClient(values['server'] ?? '127.0.0.1:9090', auth === undefined ? {} : { auth, idleTimeout: 0 }),
-  )
+  const ca = values['ca']
+  const options: StateClientOptions = {
+    idleTimeout: 0,
+    ...(auth === undefined ? {} : { auth }),
+    // An authority is for what is encrypted, so that it is asked for with it.
+    ...(ca === undefined ? {} : { tls: { ca } }),
+  }
+  const client = usage(() => new StateClient(values['server'] ?? '127.0.0.1:9090', options))
   try {
     return await ask.run(client, id ?? '')
   } finally {
@@ -76,68 +81,49 @@ async function serveState(args: string[]): Promise<number> {
   const deadline = milliseconds('--deadline', values['deadline']) ?? 10_000
   const idleLifetime = milliseconds('--idle-lifetime', values['idle-lifetime'])
   const lockTimeout = milliseconds('--lock-timeout', values['lock-timeout'])
+  const lockLease = milliseconds('--lock-lease', values['lock-lease'])
+  const tls = certificateOf(values)
   const auth = await secretOf(values)
-  const { store, text, close } = await storeOf(values['store'] ?? 'file:sessions')
-  const protocol = usage(() =>
-    stateServer({
-      store,
-      admin: values['admin'] === true,
-      public: values['public'] === true,
-      ...(auth === undefined ? {} : { auth }),
-      ...(idleLifetime === undefined ? {} : { idleLifetime }),
-      ...(lockTimeout === undefined ? {} : { lockTimeout }),
-    }),
-  )
-  const where = { port, host: values['host'] ?? '127.0.0.1' }
-  usage(() => protocol.listensOn(where))
-  // What cannot be used is better known now than by the first client.
-  await protocol.sessions.open()
-  const core = new Core()
-  core.on('fault', (error) => console.error(`xps: ${error.message}`))
-  const stopping = nextSignal()
+  const kept = await stateStore(values['store'] ?? 'file:sessions')
   try {
-    const { address } = await core.listen({ ...where, protocol })
-    console.log(`listening on ${address} → ${text}`)
-  } catch (error) {
-    core.abort()
-    await core.closed
-    await protocol.sessions.close()
-    await close?.()
-    throw error
+    const protocol = usage(() =>
+      stateServer({
+        store: kept.store,
+        admin: values['admin'] === true,
+        public: values['public'] === true,
+        ...(auth === undefined ? {} : { auth }),
+        ...(idleLifetime === undefined ? {} : { idleLifetime }),
+        ...(lockTimeout === undefined ? {} : { lockTimeout }),
+        ...(lockLease === undefined ? {} : { lockLease }),
+      }),
+    )
+    const where = { port, host: values['host'] ?? '127.0.0.1' }
+    usage(() => protocol.listensOn(where))
+    const core = new Core()
+    core.on('fault', (error) => console.error(`xps: ${error.message}`))
+    try {
+      // What cannot be used is better known now than by the first client.
+      await protocol.sessions.open()
+      const stopping = nextSignal()
+      const { address } = await core.listen({ ...where, protocol, ...tls })
+      console.log(`listening on ${tls === undefined ? '' : 'tls://'}${address} → ${kept.text}`)
+      await stopping
+      return await drain(core, deadline, nextSignal())
+    } finally {
+      core.abort()
+      await core.closed
+      await protocol.sessions.close()
+    }
+  } finally {
+    await kept.close?.()
   }
-  await stopping
-  const code = await drain(core, deadline, nextSignal())
-  await protocol.sessions.close()
-  await close?.()
-  return code
 }
 
-/** Where sessions are kept. */
-interface StateStore {
-  readonly store: Container
-  /** What to print. */
-  readonly text: string
-  /** Lets go of what is not the store's own. */
-  close?(): Promise<void>
-}
-
-/** The store of `--store`. */
-async function storeOf(text: string): Promise<StateStore> {
-  if (text === 'memory') return { store: new MemoryStore(), text }
-  const [, folder] = /^file:(.+)$/.exec(text) ?? []
-  if (folder !== undefined) return { store: new FileStore(folder), text: `files in ${folder}` }
-  if (/^rediss?:/.test(text)) {
-    // What is typed may have a password in it.
-    if (!isRedisUrl(text)) throw new UsageError('--store redis://… is no address such as redis://host:6379/0')
-    return redisStore(new URL(text))
-  }
-  throw new UsageError(`--store must be memory, file:DIR or redis://HOST:PORT, got '${text}'`)
-}
-
-function isRedisUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { hostname, pathname, search, hash } = new URL(text)
-  return hostname !== '' && /^(\/\d{0,9})?$/.test(pathname) && search === '' && hash === ''
+/** The files of the certificate and its key, for a listener. */
+function certificateOf({ cert, key }: Values): { tls: { cert: string; key: string } } | undefined {
+  if (cert === undefined && key === undefined) return undefined
+  if (cert === undefined || key === undefined) throw new UsageError('--cert and --key are given both, or none of them')
+  return { tls: { cert, key } }
 }
 
 /** Not from the arguments: those can be seen by everybody on the machine. */
@@ -150,16 +136,19 @@ async function secretOf(values: Values): Promise<string | undefined> {
 
 type Values = Record<string, string | undefined> & Partial<Record<'admin' | 'public', boolean>>
 
-const askOptions = { server: { type: 'string' }, 'secret-file': { type: 'string' } } as const
+const askOptions = { server: { type: 'string' }, ca: { type: 'string' }, 'secret-file': { type: 'string' } } as const
 const serveOptions = {
   port: { type: 'string' },
   host: { type: 'string' },
   store: { type: 'string' },
+  cert: { type: 'string' },
+  key: { type: 'string' },
   'secret-file': { type: 'string' },
   admin: { type: 'boolean' },
   public: { type: 'boolean' },
   'idle-lifetime': { type: 'string' },
   'lock-timeout': { type: 'string' },
+  'lock-lease': { type: 'string' },
   deadline: { type: 'string' },
 } as const
 

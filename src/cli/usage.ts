@@ -55,15 +55,20 @@ Options of state
   --store redis://HOST:PORT[/DB], or rediss:// for TLS
                              keep them in Redis or Valkey, for several servers (needs the package redis); a password
                              may be in XPS_REDIS_PASSWORD
+  --store postgres://USER@HOST/DB
+                             keep them in tables of Postgres, for several servers (needs the package pg)
+  --cert FILE, --key FILE    encrypt, with this certificate and its key
   --secret-file FILE         what clients must say first is the first line of FILE (or: XPS_STATE_SECRET)
   --admin                    allow clients to list and watch (ls, watch); whoever knows an id has the session
   --public                   listen for other machines without a secret
   --idle-lifetime MS         how long a session may be unused (default: 86400000, a day; 0 for ever)
   --lock-timeout MS          how long one waits for a session that another has (default: 5000)
+  --lock-lease MS            how long one who has a session may be silent while others wait (default: 30000)
   --deadline MS              how long clients may take to finish when stopping (default: 10000)
 
 Options of state ls, show, rm and watch
-  --server ADDRESS           the server (default: 127.0.0.1:9090)
+  --server ADDRESS           the server (default: 127.0.0.1:9090); tls://HOST:PORT if it encrypts
+  --ca FILE                  whose signature on its certificate is trusted (default: those that Node knows)
   --secret-file FILE         as above
 
 Examples
@@ -75,6 +80,8 @@ Examples
   xps serve --upstream 127.0.0.1:5433=unix:/run/postgresql/.s.PGSQL.5432
   xps state --store file:/var/lib/sessions --admin
   xps state --store redis://127.0.0.1:6379
+  xps state --host 0.0.0.0 --cert state.pem --key state.key --secret-file secret
+  xps state ls --server tls://state.example.com:9090 --secret-file secret
   xps state watch
 
 SIGINT (Ctrl-C) or SIGTERM stops listening and lets sessions finish; a second one ends them.

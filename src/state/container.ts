@@ -92,6 +92,12 @@ export interface Container {
   touch(id: string, expires: number, fence?: number): Awaitable<boolean | 'fenced'>
   /** All sessions in any order; what changes meanwhile may be left out. Read to its end or returned from. */
   list(): Iterable<Summary> | AsyncIterable<Summary>
+  /**
+   * Removes at once up to `most` sessions whose time is over at `now`, but none that is locked in any process, and
+   * returns their ids: fewer than `most` when there are no more. Without it, or without {@link Container.lock}, all are
+   * listed and looked at, one by one.
+   */
+  sweep?(now: number, most: number): Awaitable<readonly string[]>
   /** Whether it removes what has expired by itself; then nobody looks for it, and no `expired` is told. @default false */
   readonly expiresAlone?: boolean
   /**

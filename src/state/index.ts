@@ -36,6 +36,7 @@ export {
   type StoreCallback,
 } from './faces/express-store.ts'
 export type { HeldSession } from './faces/holding.ts'
+export type { GuessOptions } from './guesses.ts'
 export type { StateLimitOptions } from './limits.ts'
 export type { LockNumbers } from './locks.ts'
 export { type StateServer, type StateServerOptions, stateServer } from './server.ts'
@@ -52,6 +53,7 @@ export {
   type SharedSessionsStats,
   type Snapshot,
 } from './shared-sessions.ts'
+export { type EncryptedOptions, encrypted } from './stores/encrypted.ts'
 export { FileStore, type FileStoreOptions } from './stores/file-store.ts'
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory-store.ts'
 export type {
@@ -62,3 +64,6 @@ export type {
   RedisWords,
 } from './stores/redis/redis-client.ts'
 export { RedisStore, type RedisStoreOptions } from './stores/redis-store.ts'
+export type { EncryptionKey } from './stores/session-cipher.ts'
+export type { SqlClient, SqlPool, SqlQuery, SqlResult } from './stores/sql/sql-pool.ts'
+export { SqlStore, type SqlStoreOptions } from './stores/sql-store.ts'

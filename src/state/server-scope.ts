@@ -1,4 +1,5 @@
 import type { Awaitable } from './container.ts'
+import type { Guesses } from './guesses.ts'
 import type { SharedSession } from './shared-session.ts'
 import type { SharedSessions, SharedSessionsStats } from './shared-sessions.ts'
 
@@ -17,6 +18,9 @@ export interface StateServerStats {
   readonly commands: number
   /** Commands that were answered `err`. */
   readonly errors: number
+  /** Opens of ids that nobody has, and those of them that were answered late. */
+  readonly failedOpens: number
+  readonly lateAnswers: number
   readonly sessions: SharedSessionsStats
 }
 
@@ -28,6 +32,7 @@ export interface ServerScope {
   readonly admin: boolean
   readonly own: ReadonlyMap<string, StateCommand>
   readonly names: readonly string[]
+  readonly guesses: Guesses
   commands: number
   errors: number
   stats(): StateServerStats

@@ -6,12 +6,13 @@ import { Lifetime } from '../lifetime/lifetime.ts'
 import { bytesOption, invalidOption, knownOptions } from '../options.ts'
 import { commands, moreCommands } from './commands.ts'
 import type { Awaitable, Container } from './container.ts'
+import { Guesses, type GuessOptions, guessNames } from './guesses.ts'
 import type { ServerScope, StateCommand, StateServerStats } from './server-scope.ts'
 import { StateSession } from './session.ts'
 import { SharedSessions, type SharedSessionsOptions, sharedSessionsNames } from './shared-sessions.ts'
 
 /** Options of {@link stateServer}. */
-export interface StateServerOptions extends SharedSessionsOptions {
+export interface StateServerOptions extends SharedSessionsOptions, GuessOptions {
   /** Where shared sessions are kept; or `SharedSessions`, which then have the other options. */
   store: Container | SharedSessions
   /**
@@ -51,7 +52,7 @@ const ownNames = ['store', 'auth', 'public', 'admin', 'maxLineLength', 'commands
  * ```
  */
 export function stateServer(options: StateServerOptions): StateServer {
-  knownOptions('state server options', options, [...ownNames, ...sharedSessionsNames])
+  knownOptions('state server options', options, [...ownNames, ...guessNames, ...sharedSessionsNames])
   const hub = new Hub(options)
   const scope = scopeOf(options, hub)
   const serve = (client: Connection): StateSession => new StateSession(client, scope, hub.serve(client.entrance))
@@ -125,17 +126,19 @@ function scopeOf(options: StateServerOptions, hub: Hub): ServerScope {
   if (typeof admin !== 'boolean') throw invalidOption('admin', admin, 'true or false')
   if (typeof open !== 'boolean') throw invalidOption('public', open, 'true or false')
   const own = ownCommands(options.commands ?? {})
+  const guesses = new Guesses(options)
   return {
     maxLineLength: bytesOption('maxLineLength', options.maxLineLength ?? 1024 ** 2),
     auth: authOf(options.auth),
     admin,
     own,
     names: [...moreCommands.keys(), ...own.keys()],
+    guesses,
     commands: 0,
     errors: 0,
     stats() {
       const { commands: count, errors } = this
-      return { connections: hub.live.size, commands: count, errors, sessions: hub.sessions.stats() }
+      return { connections: hub.live.size, commands: count, errors, ...guesses.numbers, sessions: hub.sessions.stats() }
     },
     join: (session) => void hub.live.add(session as StateSession),
     leave: (session) => void hub.live.delete(session as StateSession),

@@ -176,6 +176,11 @@ export class SessionTable implements SessionKeeper {
     return done instanceof Promise ? done.then(() => {}) : undefined
   }
 
+  /** The container has removed a session that had expired. */
+  swept(id: string): void {
+    this.#expired(id)
+  }
+
   // What an open session asks for.
 
   commit(session: SharedSession): Awaitable<StateFault | undefined> {

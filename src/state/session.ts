@@ -268,12 +268,28 @@ export class StateSession extends ClientSession<ClientSessionEvents> {
   }
 
   #settle(answer: Awaitable<Answer>): void {
-    if (!(answer instanceof Promise)) return this.#answer(answer)
+    if (!(answer instanceof Promise)) {
+      if (answer === faults.open) return this.#unknownId()
+      return this.#answer(answer)
+    }
     this.#busy = true
     answer.then(
-      (given) => this.#settled(given),
+      (given) => (given === faults.open ? this.#unknownId() : this.#settled(given)),
       (error: unknown) => this.#settled(this.#failed(error)),
     )
+  }
+
+  /** Who has asked for many ids that nobody has, from wherever it is, is answered late. */
+  #unknownId(): void {
+    const { clock } = this.table.rules
+    const delay = this.#over ? 0 : this.#scope.guesses.failed(this.client.remoteAddress ?? '', clock.now())
+    if (delay === 0) return this.#busy ? this.#settled(faults.open) : this.#answer(faults.open)
+    this.#busy = true
+    const alarm = clock.after(delay, () => {
+      this.call.cancel = undefined
+      this.#settled(faults.open)
+    })
+    this.call.cancel = () => alarm.cancel()
   }
 
   #settled(answer: Answer): void {

@@ -131,6 +131,31 @@ export function containerContract(kind: ContainerKind): Claim[] {
       assert.deepEqual([...((await restarted.read(one))?.data ?? [])], [...data])
       assert.deepEqual(await idsOf(restarted), [one])
     },
+    'if it sweeps: removes what has expired, not more than it is asked for, and nothing else': async (container) => {
+      if (container.sweep === undefined) return
+      const ids = Array.from({ length: 10 }, (_, index) => `${index}`.padStart(32, '0'))
+      const now = Date.now()
+      for (const [index, id] of ids.entries()) {
+        const expires = index < 7 ? now - index : index < 9 ? now + 60_000 : Number.POSITIVE_INFINITY
+        await container.commit(id, { ...storedOf(data), expires }, commitOf('absent', data))
+      }
+      const locked = await container.lock?.('0'.repeat(32), {
+        wait: 0,
+        lease: 5_000,
+        signal: new AbortController().signal,
+      })
+      const due = ids.slice(locked === undefined ? 0 : 1, 7)
+      const first = await container.sweep(now, 4)
+      assert.equal(first.length, 4)
+      assert.deepEqual([...first, ...(await container.sweep(now, 4))].sort(), due)
+      assert.deepEqual(await container.sweep(now, 4), [])
+      assert.deepEqual(
+        (await idsOf(container)).sort(),
+        ids.filter((id) => !due.includes(id)),
+      )
+      await locked?.release()
+      assert.deepEqual(await container.sweep(now, 4), locked === undefined ? [] : ids.slice(0, 1))
+    },
     'if it locks: to one at a time, with growing numbers, and refuses commits under an old one': async (container) => {
       if (container.lock === undefined) return
       const request = { wait: 50, lease: 5_000, signal: new AbortController().signal }

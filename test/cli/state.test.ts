@@ -25,7 +25,11 @@ describe('xps state', () => {
       await using one = new Cli(['state', ...args, '--server', address])
       return { code: await one.exited, stdout: one.stdout, stderr: one.stderr }
     }
-    await until(async () => expect((await state.serverStats()).connections).toBe(2))
+    // Who watches is told what happens from when it has begun to.
+    await until(async () => {
+      await state.destroySession(await state.newSession(({ id: passing }) => passing))
+      expect(watching.stdout).toContain('destroyed')
+    }, 15_000)
     const id = await state.newSession(async (session) => {
       await session.put('user', 'Zoë')
       await session.put('evil', '\u001b[2J')
@@ -91,7 +95,7 @@ describe('xps state', () => {
   it('says what was typed wrong', async () => {
     const wrong: [string[], RegExp][] = [
       [['state', 'bogus'], /unknown command 'state bogus'/],
-      [['state', '--store', 'tape'], /--store must be memory, file:DIR/],
+      [['state', '--store', 'tape'], /--store must be memory, file:DIR, redis/],
       [['state', '--port', 'x'], /--port/],
       [['state', '--host', '0.0.0.0', '--store', 'memory'], /host must be of this machine/],
       [['state', '--idle-lifetime', 'long'], /--idle-lifetime/],

@@ -149,4 +149,13 @@ describe('The package', () => {
     const { stdout } = await run('npx', ['--no-install', 'xps', '--version'], { cwd: folder })
     expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
+
+  for (const [store, line] of [
+    ['postgres://127.0.0.1/sessions', 'the package that speaks to Postgres is not there: npm install pg'],
+  ] as const) {
+    it(`says in one line which package ${store} needs`, async () => {
+      const failure = run('npx', ['--no-install', 'xps', 'state', '--store', store], { cwd: folder })
+      await expect(failure).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining(`xps: ${line}\n`) })
+    })
+  }
 })
