@@ -64,10 +64,11 @@ export class RedisLocks {
     const until = clock.now() + wait
     const lock = new RedisLock(this, id, lease, this.#store + randomBytes(8).toString('hex'))
     const waiter = this.#join(id)
+    const ending = this.#ending.signal
     try {
       for (;;) {
         if (signal.aborted) throw abortedError(signal)
-        if (this.#ending.signal.aborted) throw new XpsError('XPS_CLOSED', 'the store is closed')
+        if (ending.aborted) throw closedError()
         // Whoever is heard from now on counts.
         const heard = this.#heard
         const answer = await this.#try(lock, wait > 0, signal)
@@ -80,6 +81,9 @@ export class RedisLocks {
         if (heard) await waiter.wait(clock, Math.max(1, Math.min(left, pollInterval, -answer)), signal)
         else await this.#caller.wait(this.#hear(), { signal })
       }
+    } catch (error) {
+      // What was under way for all who wait has been called off, and not this one.
+      throw ending.aborted && !signal.aborted ? closedError() : error
     } finally {
       this.#leave(id, waiter)
     }
@@ -186,6 +190,10 @@ export class RedisLocks {
     waiters?.delete(waiter)
     if (waiters?.size === 0) this.#waiting.delete(id)
   }
+}
+
+function closedError(): XpsError {
+  return new XpsError('XPS_CLOSED', 'the store is closed')
 }
 
 class RedisLock implements ContainerLock {
