@@ -53,6 +53,7 @@ export {
   type Snapshot,
 } from './shared-sessions.ts'
 export { FileStore, type FileStoreOptions } from './stores/file-store.ts'
+export { LmdbStore, type LmdbStoreOptions } from './stores/lmdb-store.ts'
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory-store.ts'
 export type {
   IoredisClient,

@@ -1,0 +1,35 @@
+import { readPhpArray, writePhpArray } from '../codec/php-serialize.ts'
+import type { Stored } from '../container.ts'
+
+// Created, idle (not a number for none), then the keys and values as PHP's `serialize` writes them.
+const head = 16
+
+/** A session as it is kept; when it expires is kept apart. */
+export function encodeStored({ data, created, idle }: Stored): Buffer {
+  const text = writePhpArray(data)
+  const bytes = Buffer.allocUnsafe(head + text.length)
+  bytes.writeDoubleLE(created, 0)
+  bytes.writeDoubleLE(idle ?? Number.NaN, 8)
+  bytes.write(text, head, 'latin1')
+  return bytes
+}
+
+/** The reverse of {@link encodeStored}; throws for what it cannot have made. The bytes are not needed afterwards. */
+export function decodeStored(bytes: Buffer, expires: number): Stored {
+  const array = readPhpArray(bytes.toString('latin1', head), { items: 1_000_000 })
+  if (array === undefined) throw new Error('no serialized array')
+  const idle = bytes.readDoubleLE(8)
+  return { data: array.data, created: bytes.readDoubleLE(0), expires, idle: Number.isNaN(idle) ? undefined : idle }
+}
+
+/** A moment in milliseconds since 1970, or never, as it is kept. */
+export function encodeTime(moment: number): Buffer {
+  const bytes = Buffer.allocUnsafe(8)
+  bytes.writeDoubleLE(moment)
+  return bytes
+}
+
+/** The reverse of {@link encodeTime}. */
+export function decodeTime(bytes: Buffer): number {
+  return bytes.readDoubleLE(0)
+}
