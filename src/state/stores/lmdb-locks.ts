@@ -17,6 +17,8 @@ interface Held {
   until: number
   /** There is a record of it that others see. */
   recorded: boolean
+  /** When the session expires, as the table of times tells; undefined where that is not known. */
+  noted: number | undefined
 }
 
 /** One that waits for another process looks again after so many milliseconds; each time after twice as many. */
@@ -63,6 +65,17 @@ export class LmdbLocks {
     return this.#held.get(id)?.fence
   }
 
+  /** Keeps what the table of times tells of a session for as long as its lock is held. */
+  note(id: string, expires: number): void {
+    const held = this.#held.get(id)
+    if (held !== undefined) held.noted = expires
+  }
+
+  /** What was noted last. */
+  notedOf(id: string): number | undefined {
+    return this.#held.get(id)?.noted
+  }
+
   /** Whether one who commits under this number has no right to: somebody else has the lock. Asked in a transaction. */
   isFenced(id: string, fence: number): boolean {
     const own = this.#held.get(id)
@@ -104,7 +117,7 @@ export class LmdbLocks {
     const before = this.#held.get(id)
     const now = Date.now()
     if (before !== undefined && before.until > now) return undefined
-    const held = { fence: ++this.#members.fence, until: now + lease, recorded: before?.recorded ?? false }
+    const held = { fence: ++this.#members.fence, until: now + lease, recorded: before?.recorded ?? false, noted: undefined }
     this.#held.set(id, held)
     return held
   }
@@ -130,7 +143,7 @@ export class LmdbLocks {
       this.#members.fence = fence
       meta.putSync('fence', fence, 0)
       locks.putSync(id, { by, until }, fence)
-      const held = { fence, until, recorded: true }
+      const held = { fence, until, recorded: true, noted: undefined }
       this.#held.set(id, held)
       return held
     })

@@ -1,25 +1,26 @@
 import { readPhpArray, writePhpArray } from '../codec/php-serialize.ts'
 import type { Stored } from '../container.ts'
 
-// Created, idle (not a number for none), then the keys and values as PHP's `serialize` writes them.
-const head = 16
+// Created, expires, idle (not a number for none), then the keys and values as PHP's `serialize` writes them.
+const head = 24
 
-/** A session as it is kept; when it expires is kept apart. */
-export function encodeStored({ data, created, idle }: Stored): Buffer {
+/** A session as it is kept. */
+export function encodeStored({ data, created, expires, idle }: Stored): Buffer {
   const text = writePhpArray(data)
   const bytes = Buffer.allocUnsafe(head + text.length)
   bytes.writeDoubleLE(created, 0)
-  bytes.writeDoubleLE(idle ?? Number.NaN, 8)
+  bytes.writeDoubleLE(expires, 8)
+  bytes.writeDoubleLE(idle ?? Number.NaN, 16)
   bytes.write(text, head, 'latin1')
   return bytes
 }
 
 /** The reverse of {@link encodeStored}; throws for what it cannot have made. The bytes are not needed afterwards. */
-export function decodeStored(bytes: Buffer, expires: number): Stored {
+export function decodeStored(bytes: Buffer): Stored {
   const array = readPhpArray(bytes.toString('latin1', head), { items: 1_000_000 })
   if (array === undefined) throw new Error('no serialized array')
-  const idle = bytes.readDoubleLE(8)
-  return { data: array.data, created: bytes.readDoubleLE(0), expires, idle: Number.isNaN(idle) ? undefined : idle }
+  const [created, expires, idle] = [bytes.readDoubleLE(0), bytes.readDoubleLE(8), bytes.readDoubleLE(16)]
+  return { data: array.data, created, expires, idle: Number.isNaN(idle) ? undefined : idle }
 }
 
 /** A moment in milliseconds since 1970, or never, as it is kept. */

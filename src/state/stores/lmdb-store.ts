@@ -89,48 +89,72 @@ export class LmdbStore implements Container {
   }
 
   read(id: string): Stored | undefined {
-    const { env, sessions, times } = this.#tables
+    const { tables, locks } = this.#open
+    const { env, sessions, times } = tables
     // What was read before in this turn would be read again, whoever has committed meanwhile.
     env.resetReadTxn()
     try {
-      const time = times.getBinaryFast(id)
-      if (time === undefined) return undefined
-      const expires = decodeTime(time)
       const bytes = sessions.getBinaryFast(id)
-      return bytes === undefined ? undefined : decodeStored(bytes, expires)
+      if (bytes === undefined) return undefined
+      const version = tables.lastVersion()
+      const stored = decodeStored(bytes)
+      const time = times.getBinaryFast(id)
+      if (time === undefined) return stored
+      const expires = decodeTime(time)
+      locks.note(id, expires)
+      return tables.lastVersion() === version ? { ...stored, expires } : stored
     } catch (error) {
       throw this.#failed('read', error)
     }
   }
 
   async commit(id: string, stored: Stored, { expect, fence }: Commit): Promise<CommitResult> {
+    const { tables, locks } = this.#open
+    const { sessions, times, exists } = tables
+    const { expires } = stored
+    const value = encodeStored(stored)
+    if (expect === 'present' && isNear(expires, locks.notedOf(id))) {
+      const put = (): Promise<boolean> => sessions.put(id, value, fence, exists)
+      const outcome = await this.#write(id, fence, put, exists)
+      return outcome === 'other' ? 'missing' : outcome
+    }
     if (expect === 'absent' && this.#room <= 0) return 'full'
-    const { sessions, times, exists } = this.#tables
-    const [value, time] = [encodeStored(stored), encodeTime(stored.expires)]
-    const outcome = await this.#write(id, fence, expect === 'absent' ? null : exists, () => {
+    const expected = expect === 'absent' ? null : exists
+    const both = (): void => {
       sessions.put(id, value, fence)
-      times.put(id, time)
-    })
+      times.put(id, encodeTime(expires), fence)
+    }
+    const outcome = await this.#write(id, fence, () => sessions.ifVersion(id, expected as number, both), expected)
+    if (outcome === 'done') locks.note(id, expires)
     if (outcome === 'done' && expect === 'absent') this.#room--
     return outcome === 'other' ? (expect === 'absent' ? 'exists' : 'missing') : outcome
   }
 
   async destroy(id: string, fence: number): Promise<boolean> {
     const { sessions, times, exists } = this.#tables
-    const outcome = await this.#write(id, fence, exists, () => {
+    const both = (): void => {
       sessions.remove(id)
       times.remove(id)
-    })
+    }
+    const outcome = await this.#write(id, fence, () => sessions.ifVersion(id, exists, both), exists)
     if (outcome === 'done') return true
     if (outcome === 'other') return false
     throw new XpsError('XPS_LOCK_LOST', `${this.#folder}: a session cannot be removed: its lock was lost`)
   }
 
   async touch(id: string, expires: number): Promise<boolean> {
-    const { sessions, times, exists } = this.#tables
-    const time = encodeTime(expires)
+    const { tables, locks } = this.#open
+    const { env, sessions, times } = tables
     try {
-      return await sessions.ifVersion(id, exists, () => void times.put(id, time))
+      for (;;) {
+        env.resetReadTxn()
+        if (sessions.getBinaryFast(id) === undefined) return false
+        const version = tables.lastVersion()
+        // Whoever commits meanwhile has used it too, but one who has destroyed it must win.
+        const put = (): void => void times.put(id, encodeTime(expires), version)
+        locks.note(id, expires)
+        if (await sessions.ifVersion(id, version, put)) return true
+      }
     } catch (error) {
       throw this.#failed('touched', await reasonOf(error))
     }
@@ -164,30 +188,29 @@ export class LmdbStore implements Container {
   }
 
   /**
-   * Writes if the lock is held and the session is there (or is not), and resolves when the disk has it. `'other'` if it
-   * is not as expected.
+   * Writes if the lock is held, and resolves when the disk has it. `write` resolves to whether the session was there, or
+   * was not, as `expected`; if it was not, nothing is written, and the outcome is `'other'`.
    */
   async #write(
     id: string,
     fence: number,
+    write: () => Promise<boolean>,
     expected: number | null,
-    write: () => void,
   ): Promise<'done' | 'other' | 'fenced' | 'full'> {
     const { tables, members, locks } = this.#open
-    const { sessions, locks: records, meta } = tables
     try {
       for (;;) {
-        if (locks.fenceOf(id) !== fence) return await this.#writeUnlocked(id, fence, expected, write)
+        if (locks.fenceOf(id) !== fence) return await this.#writeUnlocked(id, fence, write, expected)
         const { state } = members
         // Both conditions are checked by the thread that writes, in the transaction. Nothing of ours runs there.
         let written: Promise<boolean> | undefined
         const conditional = (): void => {
-          written = sessions.ifVersion(id, expected as number, write)
+          written = write()
         }
         const held =
           state === 'alone'
-            ? meta.ifVersion('owner', members.epoch, conditional)
-            : records.ifVersion(id, fence, conditional)
+            ? tables.meta.ifVersion('owner', members.epoch, conditional)
+            : tables.locks.ifVersion(id, fence, conditional)
         const flushed = flushOf(held)
         if (await held) {
           if (!(await written)) return 'other'
@@ -211,8 +234,8 @@ export class LmdbStore implements Container {
   async #writeUnlocked(
     id: string,
     fence: number,
+    write: () => Promise<boolean>,
     expected: number | null,
-    write: () => void,
   ): Promise<'done' | 'other' | 'fenced'> {
     const { tables, locks } = this.#open
     const { env, sessions } = tables
@@ -220,7 +243,7 @@ export class LmdbStore implements Container {
       const version = sessions.getEntry(id)?.version
       if (locks.isFenced(id, fence) || (version ?? 0) > fence) return 'fenced'
       if ((version === undefined) !== (expected === null)) return 'other'
-      write()
+      void write()
       return 'done'
     })
     // Asked for now: later it may be that of other writes.
@@ -249,6 +272,12 @@ export class LmdbStore implements Container {
     const reason = error instanceof Error ? error.message : String(error)
     return new XpsError('XPS_READ', `${this.#folder}: a session cannot be ${what}: ${reason}`, { cause: error })
   }
+}
+
+/** Whether the time that is noted is soon enough, and not much too soon: then it need not be written again. */
+function isNear(expires: number, noted: number | undefined): boolean {
+  if (noted === undefined || noted > expires) return false
+  return noted === expires || expires - noted < Math.min((expires - Date.now()) / 16, 60_000)
 }
 
 /** When what was written in this transaction is on the disk. */
