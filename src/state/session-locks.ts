@@ -69,9 +69,21 @@ export class SessionLocks {
     const hold = (remote?: ContainerLock): Awaitable<T | StateFault> => next(new HeldLock(local, remote, clock, lease))
     const container = this.#container
     if (container.lock === undefined) return hold()
-    const controller = new AbortController()
-    call.cancel = () => controller.abort()
-    return container.lock(local.id, { wait, lease, signal: controller.signal }).then(
+    // Made only for who looks at it: a container that has the lock at once does not.
+    let made: AbortController | undefined
+    const controller = (): AbortController => {
+      made ??= new AbortController()
+      return made
+    }
+    call.cancel = () => controller().abort()
+    const request = {
+      wait,
+      lease,
+      get signal() {
+        return controller().signal
+      },
+    }
+    return container.lock(local.id, request).then(
       (remote) => {
         call.cancel = undefined
         if (remote !== undefined) return hold(remote)
@@ -81,7 +93,7 @@ export class SessionLocks {
       (error: unknown) => {
         call.cancel = undefined
         local.release()
-        return controller.signal.aborted ? faults.open : this.#failed(error)
+        return made?.signal.aborted === true ? faults.open : this.#failed(error)
       },
     )
   }
