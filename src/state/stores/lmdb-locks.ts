@@ -42,7 +42,11 @@ export class LmdbLocks {
     this.#members = members
   }
 
-  async lock(id: string, { wait, lease, signal }: LockRequest): Promise<ContainerLock | undefined> {
+  async lock(id: string, request: LockRequest): Promise<ContainerLock | undefined> {
+    const { wait, lease } = request
+    const alone = this.#members.state === 'alone' ? this.#take(id, lease) : undefined
+    if (alone !== undefined) return this.#lockOf(id, alone, lease)
+    const { signal } = request
     const end = systemClock.now() + wait
     for (let pause = firstPause; ; pause = Math.min(pause * 2, longestPause)) {
       signal.throwIfAborted()
