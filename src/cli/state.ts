@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { Core } from '../index.ts'
-import { type Container, FileStore, MemoryStore, StateClient, stateServer } from '../state/index.ts'
+import { type Container, FileStore, LmdbStore, MemoryStore, StateClient, stateServer } from '../state/index.ts'
 import { drain } from './drain.ts'
 import { redisStore } from './redis-store.ts'
 import { nextSignal } from './signals.ts'
@@ -124,14 +124,18 @@ interface StateStore {
 /** The store of `--store`. */
 async function storeOf(text: string): Promise<StateStore> {
   if (text === 'memory') return { store: new MemoryStore(), text }
-  const [, folder] = /^file:(.+)$/.exec(text) ?? []
-  if (folder !== undefined) return { store: new FileStore(folder), text: `files in ${folder}` }
+  const [, kind, folder] = /^(file|lmdb):(.+)$/.exec(text) ?? []
+  if (folder !== undefined) {
+    return kind === 'lmdb'
+      ? { store: new LmdbStore(folder), text: `LMDB in ${folder}` }
+      : { store: new FileStore(folder), text: `files in ${folder}` }
+  }
   if (/^rediss?:/.test(text)) {
     // What is typed may have a password in it.
     if (!isRedisUrl(text)) throw new UsageError('--store redis://… is no address such as redis://host:6379/0')
     return redisStore(new URL(text))
   }
-  throw new UsageError(`--store must be memory, file:DIR or redis://HOST:PORT, got '${text}'`)
+  throw new UsageError(`--store must be memory, file:DIR, lmdb:DIR or redis://HOST:PORT, got '${text}'`)
 }
 
 function isRedisUrl(text: string): boolean {

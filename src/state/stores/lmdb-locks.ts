@@ -121,7 +121,12 @@ export class LmdbLocks {
     const before = this.#held.get(id)
     const now = Date.now()
     if (before !== undefined && before.until > now) return undefined
-    const held = { fence: ++this.#members.fence, until: now + lease, recorded: before?.recorded ?? false, noted: undefined }
+    const held = {
+      fence: ++this.#members.fence,
+      until: now + lease,
+      recorded: before?.recorded ?? false,
+      noted: undefined,
+    }
     this.#held.set(id, held)
     return held
   }

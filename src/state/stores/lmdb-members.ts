@@ -129,8 +129,8 @@ export class LmdbMembers {
     const { env, members } = this.#tables
     env.resetReadTxn()
     this.#owner.looked()
-    const company = this.state === 'alone' && members.getKeysCount({ limit: 2 }) > 1
-    if (company || systemClock.now() >= this.#due || !members.doesExist(this.token)) await this.#attend()
+    const changed = this.state === 'alone' ? members.getKeysCount({ limit: 2 }) > 1 : this.#census().gone.length > 0
+    if (changed || systemClock.now() >= this.#due || !members.doesExist(this.token)) await this.#attend()
   }
 
   /** Says that this process lives, looks who else does, and agrees with them on who has what. */
@@ -146,7 +146,8 @@ export class LmdbMembers {
   #agree(): void {
     const { meta, members } = this.#tables
     this.#due = systemClock.now() + this.#timeout / 4
-    const others = this.#others()
+    const { others, gone } = this.#census()
+    for (const token of gone) members.removeSync(token)
     members.putSync(this.token, { pid: process.pid, until: Date.now() + this.#timeout })
     const owner = meta.get('owner')
     if (owner === this.token) {
@@ -175,18 +176,21 @@ export class LmdbMembers {
     }
   }
 
-  /** The tokens of the others that live; the records of those that do not are removed. */
-  #others(): Set<string> {
+  /** The tokens of the others that live, and of those that do not any more. */
+  #census(): { others: Set<string>; gone: string[] } {
     const { env, members } = this.#tables
+    // In this order: who is a member has its place in the table of readers already.
+    const all = [...members.getRange()]
     env.readerCheck()
     const pids = new Set(Array.from(env.readerList().matchAll(/^\s*(\d+) /gm), ([, pid]) => Number(pid)))
     const others = new Set<string>()
-    for (const { key, value } of [...members.getRange()]) {
+    const gone: string[] = []
+    for (const { key, value } of all) {
       if (key === this.token) continue
       if (lives(key, value, pids)) others.add(key)
-      else members.removeSync(key)
+      else gone.push(key)
     }
-    return others
+    return { others, gone }
   }
 }
 
