@@ -1,3 +1,4 @@
+import { ask } from './ask.ts'
 import type { Awaitable, Container, ContainerLock } from './container.ts'
 import { faults, isFault, type StateFault } from './faults.ts'
 import { HeldLock } from './held-lock.ts'
@@ -68,7 +69,8 @@ export class SessionLocks {
     const { clock, lease } = this.#rules
     const hold = (remote?: ContainerLock): Awaitable<T | StateFault> => next(new HeldLock(local, remote, clock, lease))
     const container = this.#container
-    if (container.lock === undefined) return hold()
+    const { lock } = container
+    if (lock === undefined) return hold()
     // Made only for who looks at it: a container that has the lock at once does not.
     let made: AbortController | undefined
     const controller = (): AbortController => {
@@ -83,7 +85,8 @@ export class SessionLocks {
         return controller().signal
       },
     }
-    return container.lock(local.id, request).then(
+    return ask<ContainerLock | undefined, T | StateFault>(
+      () => lock.call(container, local.id, request),
       (remote) => {
         call.cancel = undefined
         if (remote !== undefined) return hold(remote)

@@ -1,5 +1,5 @@
 import { systemClock } from '../../clock.ts'
-import type { ContainerLock } from '../container.ts'
+import type { Awaitable, ContainerLock } from '../container.ts'
 import type { LmdbMembers } from './lmdb-members.ts'
 import { type LmdbTables, reasonOf } from './lmdb-tables.ts'
 
@@ -42,11 +42,14 @@ export class LmdbLocks {
     this.#members = members
   }
 
-  async lock(id: string, request: LockRequest): Promise<ContainerLock | undefined> {
-    const { wait, lease } = request
-    const alone = this.#members.state === 'alone' ? this.#take(id, lease) : undefined
-    if (alone !== undefined) return this.#lockOf(id, alone, lease)
-    const { signal } = request
+  /** At once where it is free and nobody else uses the folder. */
+  lock(id: string, request: LockRequest): Awaitable<ContainerLock | undefined> {
+    const { lease } = request
+    const held = this.#members.state === 'alone' ? this.#take(id, lease) : undefined
+    return held === undefined ? this.#wait(id, request) : this.#lockOf(id, held, lease)
+  }
+
+  async #wait(id: string, { wait, lease, signal }: LockRequest): Promise<ContainerLock | undefined> {
     const end = systemClock.now() + wait
     for (let pause = firstPause; ; pause = Math.min(pause * 2, longestPause)) {
       signal.throwIfAborted()
@@ -55,7 +58,7 @@ export class LmdbLocks {
       if (held !== undefined) {
         const lock = this.#lockOf(id, held, lease)
         if (!signal.aborted) return lock
-        lock.release()
+        void lock.release()
         throw signal.reason
       }
       const left = end - systemClock.now()

@@ -1,7 +1,7 @@
 import { systemCode, XpsError } from '../../errors.ts'
 import { durationOption, integerOption, invalidOption, knownOptions } from '../../options.ts'
-import type { Commit, CommitResult, Container, ContainerLock, Stored, Summary } from '../container.ts'
-import { LmdbLocks, type LockRequest } from './lmdb-locks.ts'
+import type { Awaitable, Commit, CommitResult, Container, ContainerLock, Stored, Summary } from '../container.ts'
+import { LmdbLocks } from './lmdb-locks.ts'
 import { LmdbMembers } from './lmdb-members.ts'
 import { decodeStored, decodeTime, encodeStored, encodeTime } from './lmdb-record.ts'
 import { type LmdbTables, openTables, reasonOf } from './lmdb-tables.ts'
@@ -89,10 +89,11 @@ export class LmdbStore implements Container {
   }
 
   read(id: string): Stored | undefined {
-    const { tables, locks } = this.#open
+    const { tables, members, locks } = this.#open
     const { env, sessions, times } = tables
-    // What was read before in this turn would be read again, whoever has committed meanwhile.
-    env.resetReadTxn()
+    // What was read before in this turn would be read again, whoever has committed meanwhile; after a commit of this
+    // process it is not.
+    if (members.state !== 'alone') env.resetReadTxn()
     try {
       const bytes = sessions.getBinaryFast(id)
       if (bytes === undefined) return undefined
@@ -121,8 +122,8 @@ export class LmdbStore implements Container {
     if (expect === 'absent' && this.#room <= 0) return 'full'
     const expected = expect === 'absent' ? null : exists
     const both = (): void => {
-      sessions.put(id, value, fence)
-      times.put(id, encodeTime(expires), fence)
+      void sessions.put(id, value, fence)
+      void times.put(id, encodeTime(expires), fence)
     }
     const outcome = await this.#write(id, fence, () => sessions.ifVersion(id, expected as number, both), expected)
     if (outcome === 'done') locks.note(id, expires)
@@ -133,8 +134,8 @@ export class LmdbStore implements Container {
   async destroy(id: string, fence: number): Promise<boolean> {
     const { sessions, times, exists } = this.#tables
     const both = (): void => {
-      sessions.remove(id)
-      times.remove(id)
+      void sessions.remove(id)
+      void times.remove(id)
     }
     const outcome = await this.#write(id, fence, () => sessions.ifVersion(id, exists, both), exists)
     if (outcome === 'done') return true
@@ -173,7 +174,10 @@ export class LmdbStore implements Container {
     }
   }
 
-  lock(id: string, request: LockRequest): Promise<ContainerLock | undefined> {
+  lock(
+    id: string,
+    request: { readonly wait: number; readonly lease: number; readonly signal: AbortSignal },
+  ): Awaitable<ContainerLock | undefined> {
     return this.#open.locks.lock(id, request)
   }
 
@@ -206,6 +210,8 @@ export class LmdbStore implements Container {
         let written: Promise<boolean> | undefined
         const conditional = (): void => {
           written = write()
+          // When the transaction fails, so does this; it is told once.
+          written.catch(() => {})
         }
         const held =
           state === 'alone'

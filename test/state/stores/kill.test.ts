@@ -40,11 +40,12 @@ class Writer {
     this.#random = random
   }
 
-  async run(client: StateClient, isKilled: () => boolean): Promise<void> {
+  async run(client: StateClient, isKilled: () => boolean, answered: () => void): Promise<void> {
     try {
       for (;;) {
         await this.#step(client)
         this.acknowledged++
+        answered()
       }
     } catch (error) {
       if (!isKilled()) throw error
@@ -124,9 +125,16 @@ describe('A state server that is killed at any moment', () => {
           try {
             await Promise.all(all.map((writer) => writer.check(client)))
             if (round === rounds) break
-            const running = all.map((writer) => writer.run(client, () => killed))
+            let answered = (): void => {}
+            const first = new Promise<void>((resolve) => {
+              answered = resolve
+            })
+            const running = all.map((writer) => writer.run(client, () => killed, answered))
             const ended = Promise.allSettled(running)
-            await Promise.race([setTimeout(random.below(longestLife)), Promise.all(running)])
+            // Now and then it is killed before it has answered anything.
+            const moment = round % 4 === 3 ? setTimeout(random.below(20)) : first
+            const life = moment.then(() => setTimeout(random.below(longestLife)))
+            await Promise.race([life, Promise.all(running)])
             killed = true
             server.process.kill('SIGKILL')
             await Promise.all([engine.crash?.(), server.exited, ended])
