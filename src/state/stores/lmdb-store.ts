@@ -1,10 +1,13 @@
-import { systemCode, XpsError } from '../../errors.ts'
+import { statfs } from 'node:fs/promises'
+import { constants } from 'node:os'
+import { XpsError } from '../../errors.ts'
 import { durationOption, integerOption, invalidOption, knownOptions } from '../../options.ts'
 import type { Awaitable, Commit, CommitResult, Container, ContainerLock, Stored, Summary } from '../container.ts'
 import { LmdbLocks } from './lmdb-locks.ts'
 import { LmdbMembers } from './lmdb-members.ts'
 import { decodeStored, decodeTime, encodeStored, encodeTime } from './lmdb-record.ts'
 import { type LmdbTables, openTables, reasonOf } from './lmdb-tables.ts'
+import { LmdbWrites } from './lmdb-writes.ts'
 
 /** Options of an {@link LmdbStore}. */
 export interface LmdbStoreOptions {
@@ -24,6 +27,8 @@ export interface LmdbStoreOptions {
   processTimeout?: number
 }
 
+/** LMDB's number for a map that cannot grow. */
+const mapFull = 30_792
 /** So many sessions are listed from one view of the folder. */
 const perPage = 200
 
@@ -32,6 +37,7 @@ interface Opened {
   readonly tables: LmdbTables
   readonly members: LmdbMembers
   readonly locks: LmdbLocks
+  readonly writes: LmdbWrites
 }
 
 /**
@@ -78,7 +84,7 @@ export class LmdbStore implements Container {
       this.#timeout,
     )
     const locks = new LmdbLocks(tables, members)
-    this.#opened = { tables, members, locks }
+    this.#opened = { tables, members, locks, writes: new LmdbWrites(tables, members, locks) }
     this.#count()
     try {
       await members.open()
@@ -110,37 +116,47 @@ export class LmdbStore implements Container {
   }
 
   async commit(id: string, stored: Stored, { expect, fence }: Commit): Promise<CommitResult> {
-    const { tables, locks } = this.#open
+    const { tables, locks, writes } = this.#open
     const { sessions, times, exists } = tables
     const { expires } = stored
     const value = encodeStored(stored)
-    if (expect === 'present' && isNear(expires, locks.notedOf(id))) {
-      const put = (): Promise<boolean> => sessions.put(id, value, fence, exists)
-      const outcome = await this.#write(id, fence, put, exists)
-      return outcome === 'other' ? 'missing' : outcome
+    try {
+      if (expect === 'present' && isNear(expires, locks.notedOf(id))) {
+        const put = (): Promise<boolean> => sessions.put(id, value, fence, exists)
+        const outcome = await writes.write(id, fence, put, exists)
+        return outcome === 'other' ? 'missing' : outcome
+      }
+      if (expect === 'absent' && this.#room <= 0) return 'full'
+      const expected = expect === 'absent' ? null : exists
+      const both = (): void => {
+        void sessions.put(id, value, fence)
+        void times.put(id, encodeTime(expires), fence)
+      }
+      const outcome = await writes.write(id, fence, () => sessions.ifVersion(id, expected as number, both), expected)
+      if (outcome === 'done') locks.note(id, expires)
+      if (outcome === 'done' && expect === 'absent') this.#room--
+      return outcome === 'other' ? (expect === 'absent' ? 'exists' : 'missing') : outcome
+    } catch (error) {
+      const reason = await reasonOf(error)
+      if (await isFull(reason, this.#folder)) return 'full'
+      throw this.#failed('written', reason)
     }
-    if (expect === 'absent' && this.#room <= 0) return 'full'
-    const expected = expect === 'absent' ? null : exists
-    const both = (): void => {
-      void sessions.put(id, value, fence)
-      void times.put(id, encodeTime(expires), fence)
-    }
-    const outcome = await this.#write(id, fence, () => sessions.ifVersion(id, expected as number, both), expected)
-    if (outcome === 'done') locks.note(id, expires)
-    if (outcome === 'done' && expect === 'absent') this.#room--
-    return outcome === 'other' ? (expect === 'absent' ? 'exists' : 'missing') : outcome
   }
 
   async destroy(id: string, fence: number): Promise<boolean> {
-    const { sessions, times, exists } = this.#tables
+    const { tables, writes } = this.#open
+    const { sessions, times, exists } = tables
     const both = (): void => {
       void sessions.remove(id)
       void times.remove(id)
     }
-    const outcome = await this.#write(id, fence, () => sessions.ifVersion(id, exists, both), exists)
-    if (outcome === 'done') return true
-    if (outcome === 'other') return false
-    throw new XpsError('XPS_LOCK_LOST', `${this.#folder}: a session cannot be removed: its lock was lost`)
+    const outcome = await writes
+      .write(id, fence, () => sessions.ifVersion(id, exists, both), exists)
+      .catch(async (error: unknown) => {
+        throw this.#failed('removed', await reasonOf(error))
+      })
+    if (outcome === 'fenced') throw new XpsError('XPS_LOCK_LOST', `${this.#folder}: a session's lock was lost`)
+    return outcome === 'done'
   }
 
   async touch(id: string, expires: number): Promise<boolean> {
@@ -191,74 +207,6 @@ export class LmdbStore implements Container {
     }
   }
 
-  /**
-   * Writes if the lock is held, and resolves when the disk has it. `write` resolves to whether the session was there, or
-   * was not, as `expected`; if it was not, nothing is written, and the outcome is `'other'`.
-   */
-  async #write(
-    id: string,
-    fence: number,
-    write: () => Promise<boolean>,
-    expected: number | null,
-  ): Promise<'done' | 'other' | 'fenced' | 'full'> {
-    const { tables, members, locks } = this.#open
-    try {
-      for (;;) {
-        if (locks.fenceOf(id) !== fence) return await this.#writeUnlocked(id, fence, write, expected)
-        const { state } = members
-        // Both conditions are checked by the thread that writes, in the transaction. Nothing of ours runs there.
-        let written: Promise<boolean> | undefined
-        const conditional = (): void => {
-          written = write()
-          // When the transaction fails, so does this; it is told once.
-          written.catch(() => {})
-        }
-        const held =
-          state === 'alone'
-            ? tables.meta.ifVersion('owner', members.epoch, conditional)
-            : tables.locks.ifVersion(id, fence, conditional)
-        const flushed = flushOf(held)
-        if (await held) {
-          if (!(await written)) return 'other'
-          await flushed
-          return 'done'
-        }
-        // Others have come or gone meanwhile: it may still be held, and is to be asked in another way.
-        if (members.state === state) {
-          if (state === 'alone') members.lost()
-          return 'fenced'
-        }
-      }
-    } catch (error) {
-      const reason = await reasonOf(error)
-      if (isFull(reason)) return 'full'
-      throw this.#failed('written', reason)
-    }
-  }
-
-  /** For who has no lock of ours, or has it no more: nobody else may have it, or have written under a higher number. */
-  async #writeUnlocked(
-    id: string,
-    fence: number,
-    write: () => Promise<boolean>,
-    expected: number | null,
-  ): Promise<'done' | 'other' | 'fenced'> {
-    const { tables, locks } = this.#open
-    const { env, sessions } = tables
-    const writing = env.transaction(() => {
-      const version = sessions.getEntry(id)?.version
-      if (locks.isFenced(id, fence) || (version ?? 0) > fence) return 'fenced'
-      if ((version === undefined) !== (expected === null)) return 'other'
-      void write()
-      return 'done'
-    })
-    // Asked for now: later it may be that of other writes.
-    const flushed = Promise.resolve(env.flushed)
-    const outcome = await writing
-    if (outcome === 'done') await flushed
-    return outcome
-  }
-
   #count(): void {
     const { entryCount } = this.#tables.times.getStats() as { entryCount: number }
     this.#room = this.#most - entryCount
@@ -286,13 +234,11 @@ function isNear(expires: number, noted: number | undefined): boolean {
   return noted === expires || expires - noted < Math.min((expires - Date.now()) / 16, 60_000)
 }
 
-/** When what was written in this transaction is on the disk. */
-function flushOf(written: Promise<boolean>): Promise<boolean> {
-  return (written as { flushed?: Promise<boolean> }).flushed ?? written
-}
-
-/** LMDB's number for a map that cannot grow, and the systems' for disks that are full. */
-function isFull(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code
-  return code === -30792 || code === 28 || code === 122 || systemCode(error) === 'ENOSPC'
+/** Whether a write failed for want of room: LMDB takes what a full disk has left for an error of its own (EIO). */
+async function isFull(error: unknown, folder: string): Promise<boolean> {
+  const code = Math.abs(Number((error as { code?: unknown }).code))
+  if (code === constants.errno.ENOSPC || code === constants.errno.EDQUOT || code === mapFull) return true
+  if (code !== constants.errno.EIO) return false
+  const { bavail, bsize } = await statfs(folder)
+  return bavail * bsize < 64 * 1024 ** 2
 }

@@ -41,7 +41,15 @@ export interface LmdbTables {
 export async function openTables(folder: string, durable: boolean): Promise<LmdbTables> {
   const { open, getLastVersion, IF_EXISTS } = await loadLmdb()
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const env = open({ path: folder, noSubdir: false, encoding: 'binary', separateFlushed: true, noSync: !durable })
+  const env = open({
+    path: folder,
+    noSubdir: false,
+    encoding: 'binary',
+    separateFlushed: true,
+    noSync: !durable,
+    // It would wrap all of a turn in a write whose failure nobody can catch.
+    eventTurnBatching: false,
+  })
   try {
     for (const name of ['data.mdb', 'lock.mdb']) await chmod(join(folder, name), 0o600)
     return {

@@ -196,6 +196,9 @@ describe('LmdbStore, of several processes', () => {
     }
     await Promise.all([peer.ask('add', id, 25), ...Array.from({ length: 25 }, one)])
     expect(await valueNow()).toBe('50')
+    expect(await peer.ask('open', id)).toBe('50')
+    await peer.ask('close', id)
+    expect(await valueNow()).toBe('50')
     // What a third one commits is seen in the turn in which it has: nothing that was read before is shown again.
     execFileSync(process.execPath, [program, folder, '{}', '30000', 'put', id])
     expect(await valueNow()).toBe('put')
