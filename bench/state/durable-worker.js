@@ -82,40 +82,53 @@ const roles = {
     const dialects = {
       state: {
         make: (id) => `create ${id}\r\nput v ${value}\r\nclose\r\n`,
-        made: /^ok [0-9a-f]{32}\r\nok\r\nok\r\n$/,
+        made: (id) => `ok ${id}\r\nok\r\nok\r\n`,
         change: (id) => `open ${id}\r\nput v ${value}\r\nclose\r\n`,
-        changed: /^ok\r\nok\r\nok\r\n$/,
+        changed: () => 'ok\r\nok\r\nok\r\n',
       },
-      redis: {
-        make: (id) => `*4\r\n$4\r\nHSET\r\n$32\r\n${id}\r\n$1\r\nv\r\n$${value.length}\r\n${value}\r\n`,
-        made: /^:1\r\n$/,
-        change: (id) => `*4\r\n$4\r\nHSET\r\n$32\r\n${id}\r\n$1\r\nv\r\n$${value.length}\r\n${value}\r\n`,
-        changed: /^:0\r\n$/,
-      },
+      redis: { make: hset, made: () => ':1\r\n', change: hset, changed: () => ':0\r\n' },
     }
     const pools = new Map()
     const poolOf = async (port, parallel) => {
       if (!pools.has(port)) pools.set(port, await Promise.all(Array.from({ length: parallel }, () => dial(port))))
       return pools.get(port)
     }
+    const changes = new Map()
     return {
       async make({ port, ids, parallel, dialect }) {
         const pool = await poolOf(port, parallel)
-        const { make, made } = dialects[dialect]
+        const { make, made, change, changed } = dialects[dialect]
         const left = [...ids]
-        await Promise.all(
-          pool.map(async (ask) => {
-            for (let id = left.pop(); id !== undefined; id = left.pop()) await ask(make(id), made)
-          }),
+        const next = () => {
+          const id = left.pop()
+          return id === undefined ? undefined : { question: Buffer.from(make(id)), answer: made(id) }
+        }
+        await Promise.all(pool.map((work) => work(next)))
+        changes.set(
+          port,
+          ids.map((id) => ({ question: Buffer.from(change(id)), answer: changed(id) })),
         )
       },
-      async run({ port, ids, parallel, milliseconds, dialect }) {
+      async run({ port, parallel, milliseconds }) {
         const pool = await poolOf(port, parallel)
-        const { change, changed } = dialects[dialect]
-        return rateOf(parallel, milliseconds, (index) => pool[index](change(pick(ids, index, parallel)), changed))
+        const all = changes.get(port)
+        const began = performance.now()
+        const end = began + milliseconds
+        let count = 0
+        const workOf = (index) => () => {
+          if (performance.now() >= end) return undefined
+          count++
+          return pick(all, index, parallel)
+        }
+        await Promise.all(pool.map((work, index) => work(workOf(index))))
+        return (count * 1_000) / (performance.now() - began)
       },
     }
   },
+}
+
+function hset(id) {
+  return `*4\r\n$4\r\nHSET\r\n$32\r\n${id}\r\n$1\r\nv\r\n$${value.length}\r\n${value}\r\n`
 }
 
 async function rateOfAll(ids, one) {
@@ -126,23 +139,29 @@ async function rateOfAll(ids, one) {
   await Promise.all(Array.from({ length: 64 }, work))
 }
 
-/** A connection as a function: asks, and resolves when the answer is whole. */
+/** A connection as a function: asks one thing after the other, for as long as there is a next one. */
 async function dial(port) {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  const slab = Buffer.alloc(4096)
+  let [text, expected, proceed, fail] = ['', '', undefined, undefined]
+  const callback = (length) => {
+    text += slab.latin1Slice(0, length)
+    if (text === expected) proceed()
+    else if (text.length >= expected.length || /err|-/.test(text)) fail(new Error(`answered ${text}`))
+    return true
+  }
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true, onread: { buffer: slab, callback } })
   await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
-  let [text, expected, settle] = ['', /^$/, undefined]
-  socket.setEncoding('latin1').on('data', (chunk) => {
-    text += chunk
-    if (expected.test(text)) {
-      text = ''
-      settle.resolve()
-    } else if (/err|-ERR/.test(text)) settle.reject(new Error(text))
-  })
-  return (question, answer) =>
+  return (next) =>
     new Promise((resolve, reject) => {
-      expected = answer
-      settle = { resolve, reject }
-      socket.write(question, 'latin1')
+      fail = reject
+      proceed = () => {
+        const one = next()
+        if (one === undefined) return resolve()
+        text = ''
+        expected = one.answer
+        socket.write(one.question)
+      }
+      proceed()
     })
 }
 

@@ -17,7 +17,7 @@ interface Held {
   until: number
   /** There is a record of it that others see. */
   recorded: boolean
-  /** When the session expires, as the table of times tells; undefined where that is not known. */
+  /** When the session expires, as the table of times tells; undefined where it is not known to be there. */
   noted: number | undefined
 }
 
@@ -73,14 +73,15 @@ export class LmdbLocks {
   }
 
   /** Keeps what the table of times tells of a session for as long as its lock is held. */
-  note(id: string, expires: number): void {
+  note(id: string, expires: number | undefined): void {
     const held = this.#held.get(id)
     if (held !== undefined) held.noted = expires
   }
 
-  /** What was noted last. */
-  notedOf(id: string): number | undefined {
-    return this.#held.get(id)?.noted
+  /** What was noted last under the lock of this number. */
+  notedOf(id: string, fence: number): number | undefined {
+    const held = this.#held.get(id)
+    return held?.fence === fence ? held.noted : undefined
   }
 
   /** Whether one who commits under this number has no right to: somebody else has the lock. Asked in a transaction. */

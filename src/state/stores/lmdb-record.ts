@@ -7,12 +7,27 @@ const head = 24
 /** A session as it is kept. */
 export function encodeStored({ data, created, expires, idle }: Stored): Buffer {
   const text = writePhpArray(data)
-  const bytes = Buffer.allocUnsafe(head + text.length)
+  const bytes = room(head + text.length)
   bytes.writeDoubleLE(created, 0)
   bytes.writeDoubleLE(expires, 8)
   bytes.writeDoubleLE(idle ?? Number.NaN, 16)
   bytes.write(text, head, 'latin1')
   return bytes
+}
+
+// Node's own pool is small: the engine asks for the address of every piece of memory, and each is work for the collector.
+const slabSize = 256 * 1024
+let slab = Buffer.alloc(0)
+let used = 0
+
+function room(size: number): Buffer {
+  if (size > slabSize / 8) return Buffer.allocUnsafeSlow(size)
+  if (used + size > slab.length) {
+    slab = Buffer.allocUnsafeSlow(slabSize)
+    used = 0
+  }
+  used += size
+  return slab.subarray(used - size, used)
 }
 
 /** The reverse of {@link encodeStored}; throws for what it cannot have made. The bytes are not needed afterwards. */

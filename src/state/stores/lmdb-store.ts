@@ -121,8 +121,9 @@ export class LmdbStore implements Container {
     const { expires } = stored
     const value = encodeStored(stored)
     try {
-      if (expect === 'present' && isNear(expires, locks.notedOf(id))) {
-        const put = (): Promise<boolean> => sessions.put(id, value, fence, exists)
+      if (expect === 'present' && isNear(expires, locks.notedOf(id, fence))) {
+        // It was read under this lock: as long as that is held, it is there.
+        const put = (): undefined => void sessions.put(id, value, fence)
         const outcome = await writes.write(id, fence, put, exists)
         return outcome === 'other' ? 'missing' : outcome
       }
@@ -144,8 +145,9 @@ export class LmdbStore implements Container {
   }
 
   async destroy(id: string, fence: number): Promise<boolean> {
-    const { tables, writes } = this.#open
+    const { tables, locks, writes } = this.#open
     const { sessions, times, exists } = tables
+    locks.note(id, undefined)
     const both = (): void => {
       void sessions.remove(id)
       void times.remove(id)

@@ -5,11 +5,14 @@ import type { LmdbTables } from './lmdb-tables.ts'
 /** How a write went; `'other'` if the session was there and was not to be, or the other way round. */
 export type Written = 'done' | 'other' | 'fenced'
 
+/** Puts what is to be written; resolves to whether its own condition was met, or returns nothing if it has none. */
+export type Write = () => Promise<boolean> | undefined
+
 /** One that waits to be written with others. */
 interface Waiting {
   readonly id: string
   readonly fence: number
-  readonly write: () => Promise<boolean>
+  readonly write: Write
   readonly expected: number | null
   readonly resolve: (outcome: Written | Promise<Written>) => void
   readonly reject: (error: unknown) => void
@@ -34,10 +37,10 @@ export class LmdbWrites {
   }
 
   /**
-   * Writes if the lock is held, and resolves when the disk has it. `write` resolves to whether the session was there, or
-   * was not, as `expected` (null for not); if it was not, it must write nothing.
+   * Writes if the lock is held, and resolves when the disk has it. Where `write` has a condition, that is that the session
+   * is there, or is not, as `expected` (null for not); it need not have one where that is known.
    */
-  async write(id: string, fence: number, write: () => Promise<boolean>, expected: number | null): Promise<Written> {
+  async write(id: string, fence: number, write: Write, expected: number | null): Promise<Written> {
     while (this.#locks.fenceOf(id) === fence) {
       if (this.#members.state === 'alone') {
         return new Promise((resolve, reject) => {
@@ -49,11 +52,11 @@ export class LmdbWrites {
       const held = this.#tables.locks.ifVersion(id, fence, () => {
         written = write()
         // When the transaction fails, so does this; it is told once.
-        written.catch(() => {})
+        written?.catch(() => {})
       })
       const flushed = flushOf(held)
       if (await held) {
-        if (!(await written)) return 'other'
+        if ((await written) === false) return 'other'
         await flushed
         return 'done'
       }
@@ -71,16 +74,18 @@ export class LmdbWrites {
     if (mine.length < turn.length) this.#again(turn.filter((one) => !mine.includes(one)))
     try {
       const { epoch } = this.#members
-      let written: Promise<boolean[]> | undefined
+      let written: (Promise<boolean> | undefined)[] = []
       const alone = this.#tables.meta.ifVersion('owner', epoch, () => {
-        written = Promise.all(mine.map(({ write }) => write()))
-        written.catch(() => {})
+        written = mine.map(({ write }) => write())
+        for (const one of written) one?.catch(() => {})
       })
       const flushed = flushOf(alone)
       if (await alone) {
-        const there = (await written) ?? []
         await flushed
-        for (const [index, { resolve }] of mine.entries()) resolve(there[index] === true ? 'done' : 'other')
+        for (const [index, { resolve }] of mine.entries()) {
+          const met = written[index]
+          resolve(met === undefined ? 'done' : met.then((was) => (was ? 'done' : 'other')))
+        }
         return
       }
       // Others have come meanwhile, or have taken this process for gone.
@@ -96,12 +101,7 @@ export class LmdbWrites {
   }
 
   /** For who has no lock of ours, or has it no more: nobody else may have it, or have written under a higher number. */
-  async #writeUnlocked(
-    id: string,
-    fence: number,
-    write: () => Promise<boolean>,
-    expected: number | null,
-  ): Promise<Written> {
+  async #writeUnlocked(id: string, fence: number, write: Write, expected: number | null): Promise<Written> {
     const { env, sessions } = this.#tables
     const writing = env.transaction(() => {
       const version = sessions.getEntry(id)?.version
