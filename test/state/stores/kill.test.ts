@@ -111,7 +111,7 @@ afterEach(() => rm(folder, { recursive: true }))
 describe('A state server that is killed at any moment', () => {
   for (const [name, open] of Object.entries(durableStores)) {
     it(`has lost nothing that it acknowledged, and torn nothing: ${name}`, {
-      timeout: 10_000 + rounds * 5_000,
+      timeout: 20_000 + rounds * 20_000,
     }, async () => {
       const random = new Random()
       const engine = await open(folder)
