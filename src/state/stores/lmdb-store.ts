@@ -144,7 +144,7 @@ export class LmdbStore implements Container {
     }
   }
 
-  async destroy(id: string, fence: number): Promise<boolean> {
+  async destroy(id: string, fence: number): Promise<boolean | 'fenced'> {
     const { tables, locks, writes } = this.#open
     const { sessions, times, exists } = tables
     locks.note(id, undefined)
@@ -157,13 +157,12 @@ export class LmdbStore implements Container {
       .catch(async (error: unknown) => {
         throw this.#failed('removed', await reasonOf(error))
       })
-    if (outcome === 'fenced') throw new XpsError('XPS_LOCK_LOST', `${this.#folder}: a session's lock was lost`)
-    return outcome === 'done'
+    return outcome === 'fenced' ? outcome : outcome === 'done'
   }
 
-  async touch(id: string, expires: number): Promise<boolean> {
-    const { tables, locks } = this.#open
-    const { env, sessions, times } = tables
+  async touch(id: string, expires: number, fence?: number): Promise<boolean | 'fenced'> {
+    const { tables, locks, writes } = this.#open
+    const { env, sessions, times, exists } = tables
     try {
       for (;;) {
         env.resetReadTxn()
@@ -172,7 +171,10 @@ export class LmdbStore implements Container {
         // Whoever commits meanwhile has used it too, but one who has destroyed it must win.
         const put = (): void => void times.put(id, encodeTime(expires), version)
         locks.note(id, expires)
-        if (await sessions.ifVersion(id, version, put)) return true
+        const change = (): Promise<boolean> => sessions.ifVersion(id, version, put)
+        const outcome = fence === undefined ? await change() : await writes.write(id, fence, change, exists)
+        if (outcome === 'fenced') return outcome
+        if (outcome === true || outcome === 'done') return true
       }
     } catch (error) {
       throw this.#failed('touched', await reasonOf(error))
