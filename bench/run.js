@@ -25,6 +25,7 @@ import { relay } from './relay/relay.js'
 import { stalled } from './relay/stalled.js'
 import { soapEcho } from './soap/echo.js'
 import { soapSessions } from './soap/sessions.js'
+import { stateDurable } from './state/durable.js'
 import { stateHandover } from './state/handover.js'
 import { races } from './state/races.js'
 import { stateRates } from './state/rates.js'
@@ -36,7 +37,7 @@ const benchmarks = [
   ...[httpProxy, httpStatic, httpHook, httpMemory, httpParser, websocket],
   ...[tlsRelay, httpSecure],
   ...[soapEcho, soapSessions],
-  ...[races, stateRates, stateHandover],
+  ...[races, stateRates, stateHandover, stateDurable],
 ]
 
 const { values: options, positionals: names } = parseArgs({

@@ -1,4 +1,4 @@
-import { type Container, FileStore, MemoryStore } from '../state/index.ts'
+import { type Container, FileStore, LmdbStore, MemoryStore } from '../state/index.ts'
 import { postgresStore } from './postgres-store.ts'
 import { redisStore } from './redis-store.ts'
 import { UsageError } from './usage.ts'
@@ -15,8 +15,12 @@ export interface StateStore {
 /** Makes the store of `--store`; nothing is connected yet. Rejects with a {@link UsageError} for what is none. */
 export async function stateStore(text: string): Promise<StateStore> {
   if (text === 'memory') return { store: new MemoryStore(), text }
-  const [, folder] = /^file:(.+)$/.exec(text) ?? []
-  if (folder !== undefined) return { store: new FileStore(folder), text: `files in ${folder}` }
+  const [, kind, folder] = /^(file|lmdb):(.+)$/.exec(text) ?? []
+  if (folder !== undefined) {
+    return kind === 'lmdb'
+      ? { store: new LmdbStore(folder), text: `LMDB in ${folder}` }
+      : { store: new FileStore(folder), text: `files in ${folder}` }
+  }
   if (/^postgres(ql)?:\/\//.test(text)) {
     // What is typed may have a password in it.
     if (!URL.canParse(text)) throw new UsageError('--store postgres://… is no address such as postgres://user@host/db')
@@ -26,7 +30,7 @@ export async function stateStore(text: string): Promise<StateStore> {
     if (!isRedisUrl(text)) throw new UsageError('--store redis://… is no address such as redis://host:6379/0')
     return redisStore(new URL(text))
   }
-  throw new UsageError(`--store must be memory, file:DIR, redis://HOST:PORT or postgres://USER@HOST/DB, got '${text}'`)
+  throw new UsageError(`--store must be memory, file:DIR, lmdb:DIR, redis://HOST:PORT or postgres://USER@HOST/DB, got '${text}'`)
 }
 
 function isRedisUrl(text: string): boolean {

@@ -51,6 +51,7 @@ Options of state
   --port PORT                where to listen (default: 9090)
   --host HOST                on which address (default: 127.0.0.1; others need a secret, or --public)
   --store file:DIR           keep each session in a file of DIR (default: file:sessions)
+  --store lmdb:DIR           keep them in an LMDB environment in DIR (needs the package lmdb)
   --store memory             keep sessions in memory; they are gone with the process
   --store redis://HOST:PORT[/DB], or rediss:// for TLS
                              keep them in Redis or Valkey, for several servers (needs the package redis); a password

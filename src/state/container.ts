@@ -107,7 +107,7 @@ export interface Container {
   lock?(
     id: string,
     request: { readonly wait: number; readonly lease: number; readonly signal: AbortSignal },
-  ): Promise<ContainerLock | undefined>
+  ): Awaitable<ContainerLock | undefined>
   /** Lets go of all it holds; what was committed stays. Nothing is under way then. */
   close?(): Awaitable<void>
 }

@@ -55,6 +55,7 @@ export {
 } from './shared-sessions.ts'
 export { type EncryptedOptions, encrypted } from './stores/encrypted.ts'
 export { FileStore, type FileStoreOptions } from './stores/file-store.ts'
+export { LmdbStore, type LmdbStoreOptions } from './stores/lmdb-store.ts'
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory-store.ts'
 export type {
   IoredisClient,

@@ -1,3 +1,4 @@
+import { ask } from './ask.ts'
 import type { Awaitable, Container, ContainerLock } from './container.ts'
 import { faults, isFault, type StateFault } from './faults.ts'
 import { HeldLock } from './held-lock.ts'
@@ -68,10 +69,24 @@ export class SessionLocks {
     const { clock, lease } = this.#rules
     const hold = (remote?: ContainerLock): Awaitable<T | StateFault> => next(new HeldLock(local, remote, clock, lease))
     const container = this.#container
-    if (container.lock === undefined) return hold()
-    const controller = new AbortController()
-    call.cancel = () => controller.abort()
-    return container.lock(local.id, { wait, lease, signal: controller.signal }).then(
+    const { lock } = container
+    if (lock === undefined) return hold()
+    // Made only for who looks at it: a container that has the lock at once does not.
+    let made: AbortController | undefined
+    const controller = (): AbortController => {
+      made ??= new AbortController()
+      return made
+    }
+    call.cancel = () => controller().abort()
+    const request = {
+      wait,
+      lease,
+      get signal() {
+        return controller().signal
+      },
+    }
+    return ask<ContainerLock | undefined, T | StateFault>(
+      () => lock.call(container, local.id, request),
       (remote) => {
         call.cancel = undefined
         if (remote !== undefined) return hold(remote)
@@ -81,7 +96,7 @@ export class SessionLocks {
       (error: unknown) => {
         call.cancel = undefined
         local.release()
-        return controller.signal.aborted ? faults.open : this.#failed(error)
+        return made?.signal.aborted === true ? faults.open : this.#failed(error)
       },
     )
   }

@@ -53,6 +53,8 @@ export class StateSession extends ClientSession<ClientSessionEvents> {
   #wrong = 0
   /** A command is under way. */
   #busy = false
+  /** What is under way is a commit: it ends soon, and what was answered before it is sent with its answer. */
+  #committing = false
   #inputEnded = false
   /** Nothing is answered any more. */
   #over = false
@@ -207,7 +209,7 @@ export class StateSession extends ClientSession<ClientSessionEvents> {
       if (!this.#busy) this.#over = true
     }
     if (this.#over) return this.#end()
-    output.flush()
+    if (!this.#busy || !this.#committing) output.flush()
     if (this.phase === 'draining' && this.idle) this.finish()
   }
 
@@ -249,6 +251,7 @@ export class StateSession extends ClientSession<ClientSessionEvents> {
     if (!this.#authenticated && name !== 'auth' && name !== 'help') {
       return commands.has(name) || moreCommands.has(name) || own.has(name) ? faults.auth : faults.unknown
     }
+    this.#committing = name === 'close' || name === 'commit'
     const run = commands.get(name) ?? moreCommands.get(name)
     if (run !== undefined) return run(this, first, rest)
     const hosts = own.get(name)

@@ -95,7 +95,7 @@ describe('xps state', () => {
   it('says what was typed wrong', async () => {
     const wrong: [string[], RegExp][] = [
       [['state', 'bogus'], /unknown command 'state bogus'/],
-      [['state', '--store', 'tape'], /--store must be memory, file:DIR, redis/],
+      [['state', '--store', 'tape'], /--store must be memory, file:DIR, lmdb:DIR, redis/],
       [['state', '--port', 'x'], /--port/],
       [['state', '--host', '0.0.0.0', '--store', 'memory'], /host must be of this machine/],
       [['state', '--idle-lifetime', 'long'], /--idle-lifetime/],
