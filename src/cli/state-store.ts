@@ -30,7 +30,9 @@ export async function stateStore(text: string): Promise<StateStore> {
     if (!isRedisUrl(text)) throw new UsageError('--store redis://… is no address such as redis://host:6379/0')
     return redisStore(new URL(text))
   }
-  throw new UsageError(`--store must be memory, file:DIR, lmdb:DIR, redis://HOST:PORT or postgres://USER@HOST/DB, got '${text}'`)
+  throw new UsageError(
+    `--store must be memory, file:DIR, lmdb:DIR, redis://HOST:PORT or postgres://USER@HOST/DB, got '${text}'`,
+  )
 }
 
 function isRedisUrl(text: string): boolean {
