@@ -72,11 +72,16 @@ export class ServerProgram implements AsyncDisposable {
     return `http://${this.address}`
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Ends it; resolves when it is gone. */
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     const child = this.#process
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
     const exited = once(child, 'exit')
-    child.kill()
+    child.kill(signal)
     await exited
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
   }
 }
