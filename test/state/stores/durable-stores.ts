@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { Postgres } from '../../support/postgres.ts'
-import { ServerProgram } from '../../support/programs.ts'
+import { run, ServerProgram } from '../../support/programs.ts'
+import { until } from '../../support/until.ts'
 
 /** A store of `xps state` whose commits are to survive whatever ends the server. */
 export interface DurableStore {
@@ -28,6 +29,11 @@ export const durableStores: Record<string, (folder: string) => Promise<DurableSt
       async crash() {
         await redis.stop('SIGKILL')
         redis = await start(redis.port)
+        // It listens before it has read what it had.
+        await until(async () => {
+          const said = await run('redis-cli', ['-p', String(redis.port), 'ping'])
+          if (!said.includes('PONG')) throw new Error(String(said))
+        })
       },
       close: () => redis.stop('SIGKILL'),
     }
