@@ -3,7 +3,8 @@
 // only read do not wait. Nothing else of express-session changes, and no server of sessions is needed for one process.
 //
 // Run:     node examples/express-sessions.js 8095
-// Try it:  for n in 1 2 3; do curl -c jar -b jar http://127.0.0.1:8095/add & done; wait; curl -b jar http://127.0.0.1:8095/
+// Try it:  curl -c jar http://127.0.0.1:8095/add
+//          for n in 1 2 3; do curl -b jar http://127.0.0.1:8095/add & done; wait; curl -b jar http://127.0.0.1:8095/
 import express from 'express'
 import session from 'express-session'
 import { ExpressStore, MemoryStore, SharedSessions } from 'xps/state'

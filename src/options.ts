@@ -49,6 +49,7 @@ const units: Record<string, number> = {
 
 /** Refuses names that an options object does not have, so that a slip of the pen is not silently ignored. */
 export function knownOptions(name: string, given: object, allowed: readonly string[]): void {
+  if (typeof given !== 'object' || given === null) throw invalidOption(name, given, 'an object')
   for (const key of Object.keys(given)) {
     if (!allowed.includes(key)) throw invalidOption(name, key, `made of ${allowed.join(', ')}`)
   }

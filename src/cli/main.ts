@@ -21,6 +21,9 @@ async function main(args: string[]): Promise<number> {
   throw new UsageError(`unknown command '${command}'`)
 }
 
+// Whoever reads what we print may stop to, which is no reason to stop serving.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
 main(process.argv.slice(2)).then(
   (code) => process.exit(code),
   (error: unknown) => {

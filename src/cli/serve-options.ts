@@ -191,7 +191,7 @@ function parse(args: string[]) {
     }).values
   } catch (error) {
     // Node's message goes on with advice about '--' that does not help here.
-    throw new UsageError((error as Error).message.split('. ')[0] ?? 'bad arguments')
+    throw new UsageError((error as Error).message.split(/\.\s/)[0] ?? 'bad arguments')
   }
 }
 

@@ -64,7 +64,11 @@ const verbs: Record<string, { takesId: boolean; run: (client: StateClient, id: s
       const events = client.watch()
       for (;;) {
         const next = await Promise.race([events.next(), stopping])
-        if (next === undefined || next.done === true) return 0
+        if (next === undefined) return 0
+        if (next.done === true) {
+          console.error('xps: the server has closed the connection')
+          return 1
+        }
         const { event, id, before } = next.value
         console.log(`${event} ${id}${before === undefined ? '' : ` ${before}`}`)
       }
@@ -129,9 +133,16 @@ function certificateOf({ cert, key }: Values): { tls: { cert: string; key: strin
 /** Not from the arguments: those can be seen by everybody on the machine. */
 async function secretOf(values: Values): Promise<string | undefined> {
   const file = values['secret-file']
-  const secret = file === undefined ? process.env['XPS_STATE_SECRET'] : (await readFile(file, 'utf8')).split(/\r?\n/)[0]
-  if (file !== undefined && (secret === undefined || secret === '')) throw new UsageError(`${file} is empty`)
+  const secret = file === undefined ? process.env['XPS_STATE_SECRET'] : await firstLineOf(file)
+  if (file !== undefined && secret === '') throw new UsageError(`--secret-file: the file ${file} has no first line`)
   return secret === '' ? undefined : secret
+}
+
+async function firstLineOf(file: string): Promise<string> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`--secret-file: ${file} cannot be read (${error.code})`)
+  })
+  return text.split(/\r?\n/)[0] ?? ''
 }
 
 type Values = Record<string, string | undefined> & Partial<Record<'admin' | 'public', boolean>>
@@ -162,14 +173,17 @@ function parse(
     return { values: values as Values, positionals }
   } catch (error) {
     // Node's message goes on with advice about '--' that does not help here.
-    throw new UsageError((error as Error).message.split('. ')[0] ?? 'bad arguments')
+    throw new UsageError((error as Error).message.split(/\.\s/)[0] ?? 'bad arguments')
   }
 }
 
 function milliseconds(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined
-  if (!/^\d{1,12}$/.test(text)) throw new UsageError(`${option} must be milliseconds, got '${text}'`)
-  return Number(text)
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value > 2 ** 31 - 1) {
+    throw new UsageError(`${option} must be milliseconds from 0 to 2147483647, got '${text}'`)
+  }
+  return value
 }
 
 function expiryText(expires: number): string {

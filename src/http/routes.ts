@@ -161,7 +161,10 @@ export class PreparedRoute {
     if (given.name !== undefined && typeof given.name !== 'string')
       throw invalidOption(`${name}.name`, given.name, 'a text')
     const kind = (Object.keys(kinds) as (keyof typeof kinds)[]).filter((one) => one in given)
-    if (kind.length !== 1) throw invalidOption(name, given, `an object with one of ${Object.keys(kinds).join(', ')}`)
+    if (kind.length !== 1) {
+      const shape = `an object with exactly one of ${Object.keys(kinds).join(', ')}`
+      throw invalidOption(name, `{ ${Object.keys(given).join(', ')} }`, shape)
+    }
     const [only] = kind as [keyof typeof kinds]
     const names = only === 'connect' ? common.filter((one) => !notForConnect.includes(one)) : common
     knownOptions(name, given, [...names, only, ...kinds[only]])

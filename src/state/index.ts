@@ -34,6 +34,7 @@ export {
   type ExpressStoreOptions,
   type SessionSource,
   type StoreCallback,
+  type StoreRequest,
 } from './faces/express-store.ts'
 export type { HeldSession } from './faces/holding.ts'
 export type { GuessOptions } from './guesses.ts'

@@ -42,6 +42,17 @@ describe('xps serve --http', () => {
     app.closeAllConnections()
   })
 
+  it('goes on when nobody reads its log any more', async () => {
+    await using cli = new Cli(['serve', '--http', '127.0.0.1:0=./public', '--access-log'], folder)
+    const [, port] = await cli.line(/listening on 127\.0\.0\.1:(\d+) → \.\/public/)
+    cli.process.stdout?.destroy()
+    for (let request = 0; request < 3; request++) {
+      const response = await fetch(`http://127.0.0.1:${port}/page.html`)
+      expect(await response.text()).toBe('<p>page</p>')
+    }
+    expect(cli.stderr).toBe('')
+  })
+
   it('serves a folder, with a list of it and a file for what is not there when asked to', async () => {
     await using cli = new Cli(
       ['serve', '--http', '127.0.0.1:0=./public', '--listing', '--fallback', 'app.html'],

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
 import { invalidOption } from '../../options.ts'
@@ -88,10 +88,18 @@ const sessionIdContext = createHash('sha256').update('xps').digest('hex').slice(
 
 function makeContext(name: string, options: SecureContextOptions): SecureContext {
   try {
-    return createSecureContext(options)
+    const context = createSecureContext(options)
+    // OpenSSL compares the two only if they are of the same kind.
+    if (!isPair(options)) throw new Error('the key is that of another certificate')
+    return context
   } catch (error) {
     throw invalidOption(name, 'what was given', `a certificate with its key (${(error as Error).message})`)
   }
+}
+
+function isPair({ cert, key, passphrase }: SecureContextOptions): boolean {
+  const secret = createPrivateKey({ key: key as Buffer, passphrase })
+  return new X509Certificate(cert as Buffer).checkPrivateKey(secret)
 }
 
 function filesOf(tls: ListenerTlsOptions): string[] {

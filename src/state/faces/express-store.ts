@@ -10,6 +10,12 @@ import { ExpressSessions } from './express-sessions.ts'
 import { type HeldSession, Holding } from './holding.ts'
 import { changesOf, idleOf, jsonOf, sessionOf } from './session-json.ts'
 
+/** What is known of a request before its session is: those of Express, Fastify and Node's server have more. */
+export interface StoreRequest {
+  readonly method?: string | undefined
+  readonly url?: string | undefined
+}
+
 /** Options of an {@link ExpressStore}. */
 export interface ExpressStoreOptions {
   /**
@@ -23,7 +29,7 @@ export interface ExpressStoreOptions {
    * front of the sessions.
    * @default none does
    */
-  readOnly?: (request: object) => boolean
+  readOnly?: (request: StoreRequest) => boolean
   /** How long a request waits for its session, in milliseconds. @default that of the source */
   lockTimeout?: number
   /** How long a request may have its session to itself, in milliseconds; what it saves later is refused. @default 30000 */
@@ -61,7 +67,7 @@ const afterClient = 5_000
 export class ExpressStore extends EventEmitter {
   readonly #source: SessionSource
   readonly #locking: boolean
-  readonly #readOnly: ((request: object) => boolean) | undefined
+  readonly #readOnly: ((request: StoreRequest) => boolean) | undefined
   readonly #open: OpenOptions
   readonly #holdTimeout: number
   readonly #clock: Clock

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { copyFileSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { connect as connectPlain } from 'node:net'
 import { join } from 'node:path'
@@ -59,6 +60,12 @@ async function listening(tls: Partial<ListenerTlsOptions> = {}, protocol: Protoc
   const listener = await core.listen({ port: 0, host: '127.0.0.1', protocol, tls: { ...one.pem, ...tls } })
   return { core, listener, faults, port: listener.port, [Symbol.asyncDispose]: () => core[Symbol.asyncDispose]() }
 }
+
+const rsaKey = generateKeyPairSync('rsa', {
+  modulusLength: 2048,
+  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  publicKeyEncoding: { type: 'spki', format: 'pem' },
+}).privateKey
 
 describe('A relay with TLS', () => {
   it('moves the bytes of both directions, half-closes and large answers included', async () => {
@@ -246,6 +253,7 @@ describe('Certificates', () => {
   it.each<[string, Partial<ListenerTlsOptions>, RegExp]>([
     ['a missing file', { cert: '/nowhere/cert.pem' }, /tls.cert must be a file that can be read \(ENOENT\)/],
     ["another's key", { key: two.pem.key }, /tls must be a certificate with its key \(.*mismatch/],
+    ["another's key of another kind", { key: rsaKey }, /tls must be .* \(the key is that of another certificate\)/],
     ["another's key of a name", { names: { 'a.b': { ...two.pem, key: one.pem.key } } }, /tls.names\['a.b'\] must be/],
     ['a name that is none', { names: { 'A test': two.pem } }, /tls.names/],
     ['clientCertificate', { clientCertificate: 'maybe' as 'ask' }, /tls.clientCertificate must be one of ask, require/],
