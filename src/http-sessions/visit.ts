@@ -174,9 +174,9 @@ export class Visit<Data extends object> {
   async #commit(): Promise<void> {
     const session = this.#session
     if (session === undefined) {
-      // The head is sent while somebody still waits for the session: he does not get it any more.
-      if (this.#opening !== undefined) this.#over = true
-      else if (this.#reading !== undefined) await this.#renew()
+      // The head is sent: who still waits for the session, or asks for it from now on, does not get it any more.
+      this.#over = true
+      if (this.#opening === undefined && this.#reading !== undefined) await this.#renew()
       return
     }
     session.end()

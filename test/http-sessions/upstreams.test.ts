@@ -207,6 +207,37 @@ describe('What upstreams are told of a session', () => {
     expect(JSON.parse((await site.browser().get('/')).text)).toEqual({ 'x-session-user': 'guest' })
   })
 
+  it('is had by nobody who asks when it was told, and the head of the response is about to be sent', async () => {
+    await using kept = await overContainer()
+    await using store = await app()
+    const late = gate<unknown>()
+    await using site = await Site.start({ store: kept.source, forward }, (sessions) => ({
+      routes: [
+        {
+          path: '/login',
+          fetch: async (_request, transaction) => {
+            void (await sessions.of(transaction)).set('user', 'ali')
+            return new Response('in')
+          },
+        },
+        { upstream: store.address },
+      ],
+      hooks: {
+        responseSend(transaction) {
+          if (transaction.request.path === '/login') return
+          // Each behind those that there are: the last comes after the session was concluded.
+          const ask = async (): Promise<void> => late.open(await sessions.of(transaction).catch((error) => error))
+          transaction.hook({ responseSend: () => transaction.hook({ responseSend: ask }) })
+        },
+      },
+    }))
+    const browser = site.browser()
+    await browser.get('/login')
+    expect(JSON.parse((await browser.get('/')).text)).toEqual({ 'x-session-user': 'ali' })
+    expect(await late.promise).toMatchObject({ code: 'XPS_CLOSED' })
+    await until(() => expect(kept.locks()).toMatchObject({ held: 0, waiting: 0 }))
+  })
+
   it('is told again to the address that is tried next', async () => {
     await using good = await app()
     let refused = 0
