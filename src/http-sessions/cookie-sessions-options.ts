@@ -44,7 +44,7 @@ export interface CookieSessionsOptions<Data extends object = Record<string, unkn
   rolling?: boolean
   /** Keys whose change gives the session another id: who is logged in, say. @default none */
   rotateOn?: readonly string[]
-  /** What becomes of changes when the request fails (with 500 or more), or its client leaves. @default 'rollback' */
+  /** What becomes of changes when the request is answered with 500 or more, or its client leaves. @default 'rollback' */
   onFailure?: 'rollback' | 'commit'
   /** When the store cannot be asked: 503, or on without a session. @default 'refuse' */
   whenDown?: 'refuse' | 'pass'

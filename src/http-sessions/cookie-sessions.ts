@@ -154,7 +154,7 @@ export class CookieSessions<Data extends object = Record<string, unknown>> {
   }
 
   async #conclude(transaction: Transaction, visit: Visit<Data>): Promise<void> {
-    const cookie = await visit.conclude(transaction.failure !== undefined && transaction.status >= 500)
+    const cookie = await visit.conclude(transaction.status >= 500)
     const head = transaction.response
     if (cookie === undefined || head === undefined) return
     const { request, session } = transaction

@@ -161,6 +161,11 @@ for (const [where, connect] of [
             session.set('n', 99).rotate()
             throw new Error('a handler failed')
           },
+          // What frameworks make of a handler that throws.
+          answered: (session) => {
+            session.set('n', 98)
+            return new Response('an error page', { status: 500 })
+          },
           refuse: (session) => {
             session.set('n', 5)
             throw Object.assign(new Error('no'), { status: 403 })
@@ -169,12 +174,14 @@ for (const [where, connect] of [
       )
       const browser = site.browser()
       await browser.get('/login')
-      expect(await browser.get('/fail')).toMatchObject({ status: 500, set: [] })
-      expect(JSON.parse((await browser.get('/see')).text).n).toBe(0)
+      for (const path of ['/fail', '/answered']) {
+        expect(await browser.get(path)).toMatchObject({ status: 500, set: [] })
+        expect(JSON.parse((await browser.get('/see')).text).n).toBe(0)
+      }
       // Who is refused was answered: attempts can be counted so.
       expect(await browser.get('/refuse')).toMatchObject({ status: 403 })
       expect(JSON.parse((await browser.get('/see')).text).n).toBe(5)
-      expect(site.sessions.stats()).toMatchObject({ rolledBack: 1 })
+      expect(site.sessions.stats()).toMatchObject({ rolledBack: 2 })
       await until(() => expect(kept.locks()).toMatchObject({ held: 0 }))
     })
 
