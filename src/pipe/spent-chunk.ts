@@ -10,6 +10,10 @@ type Transferable = ArrayBuffer & { transfer?: (length: number) => ArrayBuffer }
 let memory: ArrayBufferLike | undefined
 let taken = 0
 
+/** The memory that code was given last which may be a host's, and whether it was given other memory before, since the last {@link giveUp}. */
+let shown: ArrayBufferLike | undefined
+let more = false
+
 /** A port that leads nowhere. What is sent to it is gone, and with it the memory that was to be transferred. */
 let nowhere: MessagePort | undefined
 
@@ -24,7 +28,10 @@ export function noteWritten(chunk: Uint8Array, whole: boolean): void {
 
 /** A chunk was given to code that may be a host's: whatever becomes of it, its memory is left to the garbage collector. */
 export function noteShown(chunk: Uint8Array): void {
-  if (chunk.length >= worthwhile) noteWritten(chunk, false)
+  if (chunk.length < worthwhile || chunk.buffer === shown) return
+  // Whatever else is written before it goes on must not make us forget it.
+  if (shown !== undefined) more = true
+  shown = chunk.buffer
 }
 
 /**
@@ -37,8 +44,11 @@ export function noteShown(chunk: Uint8Array): void {
  */
 export function giveUp(chunk: Uint8Array): void {
   const { buffer } = chunk
+  const unseen = shown !== buffer && !more
+  shown = undefined
+  more = false
   if (memory !== buffer) return
-  const all = taken === buffer.byteLength && buffer.byteLength === chunk.length
+  const all = unseen && taken === buffer.byteLength && buffer.byteLength === chunk.length
   memory = undefined
   if (!all || !(buffer instanceof ArrayBuffer)) return
   const { transfer } = buffer as Transferable

@@ -28,6 +28,22 @@ describe('The memory of a chunk is given back', () => {
         noteWritten(chunk, true)
       },
     ],
+    [
+      'a program has seen it, and has written something else before it went on',
+      (chunk) => {
+        noteShown(chunk)
+        noteWritten(chunkOf(), true)
+        noteWritten(chunk, true)
+      },
+    ],
+    [
+      'a program has seen it, and has made something else that another has seen',
+      (chunk) => {
+        noteShown(chunk)
+        noteShown(chunkOf())
+        noteWritten(chunk, true)
+      },
+    ],
     ['some of it was not written', (chunk) => noteWritten(chunk.subarray(1), true)],
     ['some of it is still on its way', (chunk) => noteWritten(chunk, false)],
     [
