@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { XpsError } from '../errors.ts'
+import { type FieldGuard, guardUnseen } from '../http/field-guards.ts'
 import type { Fields } from '../http/fields.ts'
 import { Provenance } from '../http/forwarding/provenance.ts'
 import type { Hooks } from '../http/hooks.ts'
@@ -47,6 +48,7 @@ export class CookieSessions<Data extends object = Record<string, unknown>> {
   readonly #rules: Rules
   readonly #upstream: UpstreamRules<Data>
   readonly #guarded: ReadonlySet<string>
+  readonly #guard: FieldGuard
   readonly #readOnly: ((request: RequestHead) => boolean) | undefined
   readonly #provenance: Provenance
   /** Ours to close; undefined if it was given to us open. */
@@ -65,6 +67,11 @@ export class CookieSessions<Data extends object = Record<string, unknown>> {
     this.#readOnly = readOnly
     this.#upstream = upstreamRules(options.forward, options.accept)
     this.#guarded = new Set([...this.#upstream.guarded, transactionField])
+    const ofUpstreams = new Set(Object.values(this.#upstream.changes ?? {}))
+    this.#guard = (fields, of) => {
+      guardFields(fields, of === 'request' ? this.#guarded : ofUpstreams)
+      if (of === 'response') rules.cookie.strip(fields)
+    }
     this.#provenance = new Provenance(trusted === undefined ? {} : { trusted })
     this.#rules = rules
     this.#own = own
@@ -166,6 +173,7 @@ export class CookieSessions<Data extends object = Record<string, unknown>> {
   #tell(transaction: Transaction): Promise<void> | undefined {
     const { route } = transaction
     if (route === undefined || (!('upstream' in route) && !('node' in route))) return undefined
+    guardUnseen(transaction, this.#guard)
     if ('node' in route) this.#mark(transaction)
     const visit = transaction.get(this.#visits)
     const upstream = this.#upstream

@@ -4,6 +4,7 @@ import { XpsError } from '../errors.ts'
 import { Pipe } from '../pipe/pipe.ts'
 import type { PipeSource } from '../pipe/source.ts'
 import type { ReadyHead, ResponseSink } from './client-stream.ts'
+import { withoutGuarded } from './field-guards.ts'
 import type { Fields } from './fields.ts'
 import { ForwardedRequest } from './forwarded-request.ts'
 import type { ForwardedClient } from './forwarding/forwarded-client.ts'
@@ -212,7 +213,7 @@ export class Forward implements Forwarder, Waiter, UpstreamExchange, IncomingRes
   #requestTrailers(): Fields | undefined {
     const trailers = this.#transaction.stream.requestTrailers
     if (trailers === undefined || trailers.size === 0) return undefined
-    return this.#forwarding.trailers(trailers, this.request.headers)
+    return withoutGuarded(this.#transaction, this.#forwarding.trailers(trailers, this.request.headers), 'request')
   }
 
   /** Where the response's body goes. */
@@ -221,11 +222,12 @@ export class Forward implements Forwarder, Waiter, UpstreamExchange, IncomingRes
     sink.trailersOf = () => {
       const trailers = this.#trailers
       if (trailers === undefined || trailers.size === 0) return undefined
-      return this.#forwarding.trailers(trailers, this.head.headers)
+      return withoutGuarded(this.#transaction, this.#forwarding.trailers(trailers, this.head.headers), 'response')
     }
   }
 
   informed(head: ResponseHead): void {
+    withoutGuarded(this.#transaction, head.headers, 'response')
     this.#transaction.stream.inform(new ForwardedHead(head, this.#forwarding, this))
   }
 

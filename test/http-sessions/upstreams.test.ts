@@ -140,6 +140,17 @@ describe('What upstreams are told of a session', () => {
     expect(store.requests[0]?.header('x-xps-transaction')).toBeUndefined()
   })
 
+  it('cannot be said in trailers either', async () => {
+    await using store = await app()
+    await using site = await Site.start({ forward, accept }, () => ({ routes: [{ upstream: store.address }] }))
+    const client = await site.served.dial()
+    const trailers = 'X-Session-User: root\r\nx_session_user: root\r\nX-Session-Set: n=1\r\nX-Other: stays\r\n'
+    await client.send(`POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n${trailers}\r\n`)
+    await client.response()
+    client.peer.end()
+    expect(store.requests[0]?.trailers).toEqual([['X-Other', 'stays']])
+  })
+
   it('is for the routes that are named, in ASCII', async () => {
     await using told = await app()
     await using untold = await app()
@@ -279,6 +290,20 @@ describe('What upstreams may change', () => {
     expect([answer.status, answer.set]).toEqual([200, []])
     expect([...answer.headers.keys()].filter((name) => name.startsWith('x-'))).toEqual(['x-session-other'])
     expect(site.sessions.stats().opened).toBe(0)
+  })
+
+  it('is shown to no client in an interim response or in trailers, where it changes nothing', async () => {
+    const said = 'X-Session-Set: user=ali\r\nSet-Cookie: xps-session=evil\r\n'
+    const interim = `HTTP/1.1 103 Early Hints\r\n${said}Link: </a.css>\r\n\r\n`
+    const head = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
+    await using account = await Backend.start(() => `${interim}${head}1\r\na\r\n0\r\n${said}X-Other: stays\r\n\r\n`)
+    await using site = await Site.start({ forward, accept }, () => ({
+      routes: [{ name: 'account', upstream: account.address }],
+    }))
+    const answer = await site.served.ask(get('/'))
+    expect(answer.interim.map(({ fields }) => fields)).toEqual([[['Link', '</a.css>'], expect.anything()]])
+    expect(answer.trailers).toEqual([['X-Other', 'stays']])
+    expect(site.sessions.stats()).toMatchObject({ opened: 0, created: 0 })
   })
 
   it('is written before a connection is switched to another protocol, and then nobody has the session', async () => {
