@@ -224,9 +224,14 @@ function isSent({ state }: Transaction): boolean {
 
 /** No cache between us and the browser may give its cookie to somebody else. */
 function keepPrivate(headers: Fields): void {
+  // What is for some caches only comes before what is for all.
+  for (const name of new Set([...headers].map(([one]) => one))) if (forSomeCaches.test(name)) headers.delete(name)
   const given = headers.get('cache-control')
   if (given === undefined) return void headers.set('cache-control', 'private')
   if (/(?:^|[\s,])(?:no-store|private(?!=))/i.test(given)) return
   const others = given.split(',').filter((one) => !/^\s*(?:public|s-maxage(?:=.*)?|private=.*)\s*$/i.test(one))
   headers.set('cache-control', [...others.map((one) => one.trim()), 'private'].join(', '))
 }
+
+/** Fields that some caches go by instead of `Cache-Control` (RFC 9213, and what was there before it). */
+const forSomeCaches = /^(?:.+-cache-control|surrogate-control|edge-control|x-accel-expires)$/i

@@ -210,7 +210,9 @@ describe('The cookie of a session', () => {
       ['private, max-age=5', 'private, max-age=5'],
     ]
     for (const [field, expected] of given) {
-      const headers = field === undefined ? {} : { 'cache-control': field }
+      // What these say comes before `Cache-Control` for those whom they are for (RFC 9213).
+      const targeted = { 'cdn-cache-control': 'max-age=60', 'x-accel-expires': '60', 'surrogate-control': 'max-age=60' }
+      const headers = { ...targeted, ...(field === undefined ? {} : { 'cache-control': field }) }
       await using site = await Site.start({}, (sessions) =>
         shop(sessions, {
           set: (session) => {
@@ -221,8 +223,12 @@ describe('The cookie of a session', () => {
         }),
       )
       const browser = site.browser()
-      expect((await browser.get('/set')).headers.get('cache-control')).toBe(expected)
-      expect((await browser.get('/see')).headers.get('cache-control')).toBe(field ?? null)
+      const first = await browser.get('/set')
+      expect(first.headers.get('cache-control')).toBe(expected)
+      for (const name of Object.keys(targeted)) expect(first.headers.get(name)).toBeNull()
+      const seen = await browser.get('/see')
+      expect(seen.headers.get('cache-control')).toBe(field ?? null)
+      for (const [name, value] of Object.entries(targeted)) expect(seen.headers.get(name)).toBe(value)
     }
   })
 })
