@@ -1,9 +1,11 @@
+import { networkOf } from '../core/network-of.ts'
 import { durationOption, integerOption } from '../options.ts'
 
 /** What becomes of those who open ids that nobody has. */
 export interface GuessOptions {
   /**
-   * How many opens of ids that nobody has are answered at once in a minute, for one address; 0 for as many as there are.
+   * How many opens of ids that nobody has are answered at once in a minute, for one address, or one network of 64 bits
+   * of IPv6; 0 for as many as there are.
    * @default 10000
    */
   maxFailedOpens?: number
@@ -49,12 +51,13 @@ export class Guesses {
   failed(address: string, now: number): number {
     this.numbers.failedOpens++
     if (this.#most === 0) return 0
-    const allowance = this.#allowances.get(address) ?? { left: this.#most, at: now }
+    const network = networkOf(address)
+    const allowance = this.#allowances.get(network) ?? { left: this.#most, at: now }
     allowance.left = Math.min(this.#most, allowance.left + ((now - allowance.at) * this.#most) / minute)
     allowance.at = now
     // Those who were here last stand last.
-    this.#allowances.delete(address)
-    this.#allowances.set(address, allowance)
+    this.#allowances.delete(network)
+    this.#allowances.set(network, allowance)
     if (this.#allowances.size > mostAddresses) {
       const [longest = ''] = this.#allowances.keys()
       this.#allowances.delete(longest)

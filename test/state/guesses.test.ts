@@ -21,6 +21,13 @@ describe('Guesses', () => {
     expect(guesses.numbers).toEqual({ failedOpens: 126, lateAnswers: 3 })
   })
 
+  it('take all addresses of a network of IPv6 for one', () => {
+    const guesses = new Guesses({ maxFailedOpens: 2 })
+    const answers = ['2001:db8:0:1::1', '2001:db8:0:1:ffff::2', '2001:db8:0:1::3', '2001:db8:0:2::1']
+    expect(answers.map((address) => guesses.failed(address, 0))).toEqual([0, 0, 1_000, 0])
+    expect(guesses.size).toBe(2)
+  })
+
   it('remember as many addresses as they may, those that were here last', () => {
     const guesses = new Guesses({ maxFailedOpens: 1 })
     guesses.failed('first', 0)

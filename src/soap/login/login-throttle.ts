@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts'
-import { networkOf } from './network-of.ts'
+import { networkOf } from '../../core/network-of.ts'
 
 /** How refused logins cost time. */
 export interface ThrottleLimits {

@@ -1,4 +1,4 @@
-import { ipBytes, ipText } from '../../core/proxy-protocol/ip-bytes.ts'
+import { ipBytes, ipText } from './proxy-protocol/ip-bytes.ts'
 
 /**
  * What stands for a client in tables of addresses: an IPv4 address is itself, one of IPv6 is its network of 64 bits (RFC
