@@ -212,11 +212,11 @@ export class SessionTable implements SessionKeeper {
   destroy(session: SharedSession): Awaitable<StateFault | undefined> {
     if (!this.#owner.running) return faults.stopping
     const { id, fresh, lock } = session
-    const done = (): undefined => {
+    const done = (): Awaitable<undefined> => {
       this.forget(session)
       this.counts.destroyed++
       this.#owner.tell('destroyed', id)
-      return undefined
+      return this.#dropBefore(id)
     }
     if (fresh) return done()
     return this.#write<boolean | 'fenced', undefined>(
@@ -249,7 +249,7 @@ export class SessionTable implements SessionKeeper {
         (result) => {
           if (result !== 'done') return result === 'full' ? faults.full : faults.regenerate
           return this.#write<boolean | 'fenced', string>(
-            () => this.#retire(session),
+            () => this.#retire(session, id),
             (there) => (there === 'fenced' ? this.#undo(id, held, before) : moved()),
           )
         },
@@ -359,11 +359,30 @@ export class SessionTable implements SessionKeeper {
   }
 
   /** The old id of a session: gone, or readable for a while. */
-  #retire({ id, stored, lock: { fence } }: SharedSession): Awaitable<boolean | 'fenced'> {
+  #retire({ id, stored, lock: { fence } }: SharedSession, by: string): Awaitable<boolean | 'fenced'> {
     const { grace } = this.rules
     if (grace === 0) return this.#container.destroy(id, fence)
-    this.#retired.add(id, grace, () => this.#expireMeanwhile(id))
+    this.#retired.add(id, by, grace, () => this.#expireMeanwhile(id))
     return retire(this.#container, id, fence, stored, this.now + grace)
+  }
+
+  /** What is gone is so under the ids that it had before, too. */
+  #dropBefore(id: string): Awaitable<undefined> {
+    const drops = this.#retired.before(id).map((before) =>
+      this.#locks.ifFree<undefined>(before, (lock) =>
+        ask<boolean | 'fenced', StateFault | undefined>(
+          () => this.#container.destroy(before, lock.fence),
+          () => {
+            lock.release()
+            this.#retired.delete(before)
+            return undefined
+          },
+          (error) => this.#failed(error, faults.failed, lock),
+        ),
+      ),
+    )
+    const pending = drops.filter((one) => one instanceof Promise)
+    return pending.length === 0 ? undefined : Promise.all(pending).then(() => undefined)
   }
 
   #expireMeanwhile(id: string): void {

@@ -309,6 +309,20 @@ for (const [where, connect] of [
 }
 
 describe('Cookie sessions of several processes', () => {
+  it('are gone with a logout under the ids that they had before, though the state server has a grace for ids', async () => {
+    await using kept = await overServer({ graceLifetime: 60_000 })
+    await using site = await Site.start({ store: kept.source }, (sessions) => shop(sessions, usual))
+    const browser = site.browser()
+    await browser.get('/login')
+    const old = [browser.clone()]
+    await browser.get('/renew')
+    old.push(browser.clone())
+    await browser.get('/renew')
+    await browser.get('/logout')
+    for (const one of old) expect(JSON.parse((await one.get('/see')).text)).toEqual({})
+    expect(kept.sessions.stats().locks).toMatchObject({ held: 0 })
+  })
+
   it('survive a login in another one, if the state server has a grace for ids', async () => {
     await using kept = await overServer({ graceLifetime: 60_000 })
     const client = new StateClient((kept.source as StateClient).address)
