@@ -34,6 +34,12 @@ export class RetiredIds {
     return retired !== undefined && retired.until > this.#clock.now() ? retired.entries : undefined
   }
 
+  /** The id that the session has now; undefined if the given one has not been replaced, or too long ago. */
+  current(id: string): string | undefined {
+    const retired = this.#retired.get(id)
+    return retired !== undefined && retired.until > this.#clock.now() && retired.now !== id ? retired.now : undefined
+  }
+
   /**
    * A session is about to get another id: who waits for it is told that it is gone before we are told the new one. Returns
    * what is to be told of it, or of nothing if it keeps its id.

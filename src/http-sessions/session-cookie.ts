@@ -32,6 +32,11 @@ export interface SessionCookieOptions {
   maxAge?: number | 'lifetime' | 'browser'
 }
 
+const sites: ReadonlyMap<string, string> = new Map([
+  ['strict', 'Strict'],
+  ['lax', 'Lax'],
+  ['none', 'None'],
+])
 const optionNames = ['name', 'path', 'domain', 'sameSite', 'secure', 'httpOnly', 'maxAge']
 
 /** What a cookie of ours says, once its signature has been checked. */
@@ -85,7 +90,7 @@ export class SessionCookie {
     if (domain !== undefined && (typeof domain !== 'string' || !/^[a-z\d-]+(?:\.[a-z\d-]+)*$/i.test(domain))) {
       throw invalidOption('cookie.domain', domain, "a domain such as 'app.test'")
     }
-    const site = { strict: 'Strict', lax: 'Lax', none: 'None' }[sameSite]
+    const site = sites.get(sameSite)
     if (site === undefined) throw invalidOption('cookie.sameSite', sameSite, `'strict', 'lax' or 'none'`)
     if (secure !== 'auto' && typeof secure !== 'boolean') {
       throw invalidOption('cookie.secure', secure, `true, false or 'auto'`)

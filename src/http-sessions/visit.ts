@@ -185,7 +185,9 @@ export class Visit<Data extends object> {
       if (session.access === 'write' || session.access === 'read') await this.#renew()
     } catch (error) {
       const { counts, whenDown } = this.#rules
-      if (whenDown === 'refuse' || isBusy(error) || !isDown(error)) throw unavailable(error, this.#rules)
+      // Who is told that he is logged out must be.
+      const told = session.destroyed || session.rotates
+      if (whenDown === 'refuse' || told || isBusy(error) || !isDown(error)) throw unavailable(error, this.#rules)
       counts.unavailable++
     } finally {
       this.#over = true
@@ -197,11 +199,13 @@ export class Visit<Data extends object> {
     const { counts, source, cookie, rotateOn, wait, retired } = this.#rules
     if (session.access === 'new') return session.destroyed ? undefined : this.#create(changes)
     if (!isChanged(session, changes)) return
-    if (session.access !== 'write') {
+    const { id: named } = this.#claim as Claim
+    // A logout is one under the id before, too. All else that is changed under that is dropped.
+    const id = session.access === 'replaced' && session.destroyed ? retired.current(named) : named
+    if (id === undefined || (session.access !== 'write' && !session.destroyed)) {
       counts.dropped++
       return
     }
-    const { id } = this.#claim as Claim
     if (this.#lost) throw new XpsError('XPS_LOCK_LOST', 'the request has held its session for too long')
     if (session.destroyed) {
       if (this.#locked !== undefined) await this.#locked.destroy()

@@ -87,6 +87,18 @@ for (const [where, connect] of [
       expect((await parallel.get('/see')).text).toBe('{}')
     })
 
+    it('are gone for all with a logout under the id before, which a parallel login has just replaced', async () => {
+      await using kept = await connect()
+      await using site = await Site.start({ store: kept.source }, (sessions) => shop(sessions, usual))
+      const browser = site.browser()
+      await browser.get('/login')
+      const parallel = browser.clone()
+      await browser.get('/renew')
+      expect((await parallel.get('/logout')).set).toEqual([expect.stringMatching(/^xps-session=; Max-Age=0;/)])
+      expect((await browser.get('/see')).text).toBe('{}')
+      expect((await parallel.get('/see')).text).toBe('{}')
+    })
+
     it('survive a login among parallel requests: all are answered, and the cookie of the login stays', async () => {
       await using kept = await connect()
       await using site = await Site.start({ store: kept.source }, (sessions) => shop(sessions, usual))
@@ -471,6 +483,8 @@ describe('Cookie sessions', () => {
       }
       expect((await passing.browser(browser.cookie).get('/is')).text).toBe('false')
       expect(passing.sessions.stats().unavailable).toBe(3)
+      // Who is told that he is out must be out.
+      expect((await passing.browser(browser.cookie).get('/logout')).status).toBe(503)
     }
   })
 
