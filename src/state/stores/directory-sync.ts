@@ -1,4 +1,7 @@
-import { open } from 'node:fs/promises'
+import { closeSync, fsync, openSync } from 'node:fs'
+import { promisify } from 'node:util'
+
+const wait = promisify(fsync)
 
 /**
  * Waits until the disk has the names of a folder. Who asks while one such wait is under way shares the next one: it
@@ -35,10 +38,10 @@ export class DirectorySync {
 async function sync(folder: string): Promise<void> {
   // Windows has no such thing, and needs none: names are in a journal there.
   if (process.platform === 'win32') return
-  const handle = await open(folder, 'r')
+  const handle = openSync(folder, 'r')
   try {
-    await handle.sync()
+    await wait(handle)
   } finally {
-    await handle.close()
+    closeSync(handle)
   }
 }

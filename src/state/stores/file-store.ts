@@ -1,13 +1,25 @@
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsync,
+  futimesSync,
+  open as openThere,
+  type Stats,
+  writeSync,
+  write as writeThere,
+} from 'node:fs'
 import { access, link, mkdir, open, opendir, readdir, rename, stat, unlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { systemCode, XpsError } from '../../errors.ts'
 import { bytesOption, invalidOption, knownOptions } from '../../options.ts'
 import { readPhpArray, writePhpArray } from '../codec/php-serialize.ts'
-import type { Commit, CommitResult, Container, Lifetimes, Stored, Summary } from '../container.ts'
+import type { Awaitable, Commit, CommitResult, Container, Lifetimes, Stored, Summary } from '../container.ts'
 import { isId } from '../ids.ts'
 import { DirectorySync } from './directory-sync.ts'
+import { FileCache, type FileState } from './file-cache.ts'
 import { fileNameOf, idOf } from './file-name.ts'
 
 /** Options of a {@link FileStore}. */
@@ -20,8 +32,17 @@ export interface FileStoreOptions {
   durable?: boolean
   /** The largest file that is read. A number, or text such as `'64 MiB'`. @default 67108864 */
   maxFileSize?: number | string
+  /**
+   * How much is kept in memory of the sessions that were used last, by the size of their files; 0 for none. A number, or
+   * text such as `'64 MiB'`. @default 16777216
+   */
+  cacheSize?: number | string
 }
 
+/** A session that is no longer is written in the turn itself: it goes to memory of the kernel. */
+const shortWrite = 64 * 1024
+/** Systems of files tell times in steps of up to so many milliseconds. */
+const longestTick = 2_000
 const temporary = /^\.[0-9a-f]{24}\.tmp$/
 
 /**
@@ -38,17 +59,19 @@ export class FileStore implements Container {
   readonly #durable: boolean
   readonly #largest: number
   readonly #sync: DirectorySync
+  readonly #cache: FileCache
   #lifetimes: Lifetimes = { idleLifetime: 0, absoluteLifetime: 0 }
 
   constructor(folder: string, options: FileStoreOptions = {}) {
-    knownOptions('file store options', options, ['durable', 'maxFileSize'])
+    knownOptions('file store options', options, ['durable', 'maxFileSize', 'cacheSize'])
     if (typeof folder !== 'string' || folder === '') throw invalidOption('file store', folder, 'the path of a folder')
-    const { durable = true } = options
+    const { durable = true, cacheSize = 16 * 1024 ** 2 } = options
     if (typeof durable !== 'boolean') throw invalidOption('durable', durable, 'true or false')
     this.#folder = folder
     this.#durable = durable
     this.#largest = bytesOption('maxFileSize', options.maxFileSize ?? 64 * 1024 ** 2)
     this.#sync = new DirectorySync(folder)
+    this.#cache = new FileCache(cacheSize === 0 ? 0 : bytesOption('cacheSize', cacheSize))
   }
 
   async open(lifetimes: Lifetimes): Promise<void> {
@@ -65,18 +88,11 @@ export class FileStore implements Container {
     }
   }
 
-  async read(id: string): Promise<Stored | undefined> {
+  read(id: string): Awaitable<Stored | undefined> {
+    const path = this.#pathOf(id)
     try {
-      const file = await open(this.#pathOf(id), constants.O_RDONLY | constants.O_NOFOLLOW)
-      try {
-        const { size, mtimeMs } = await file.stat()
-        if (size > this.#largest) throw new Error(`a file of ${size} bytes`)
-        return this.#parse(await file.readFile('latin1'), mtimeMs)
-      } finally {
-        await file.close()
-      }
+      return this.#cache.get(path) ?? this.#read(path)
     } catch (error) {
-      if (systemCode(error) === 'ENOENT') return undefined
       throw this.#failed('read', error)
     }
   }
@@ -85,8 +101,10 @@ export class FileStore implements Container {
     const path = this.#pathOf(id)
     const fresh = join(this.#folder, `.${randomBytes(12).toString('hex')}.tmp`)
     try {
-      if (expect === 'present' && !(await exists(path))) return 'missing'
-      await this.#write(fresh, stored)
+      if (expect === 'present' && !(this.#cache.has(path) ?? (await exists(path)))) return 'missing'
+      const state = await this.#write(fresh, stored)
+      // What was kept of the file before says nothing of this one.
+      this.#cache.delete(path)
       if (expect === 'present') await rename(fresh, path)
       else {
         // Unlike a renaming, a link does not replace what is there.
@@ -94,6 +112,7 @@ export class FileStore implements Container {
         await unlink(fresh)
       }
       if (this.#durable) await this.#sync.run()
+      this.#cache.set(path, state, this.#storedOf(stored, state.mtimeMs, this.#hasTrailer(stored)))
       return 'done'
     } catch (error) {
       await unlink(fresh).catch(() => {})
@@ -104,8 +123,10 @@ export class FileStore implements Container {
   }
 
   async destroy(id: string): Promise<boolean> {
+    const path = this.#pathOf(id)
     try {
-      await unlink(this.#pathOf(id))
+      this.#cache.delete(path)
+      await unlink(path)
       if (this.#durable) await this.#sync.run()
       return true
     } catch (error) {
@@ -133,15 +154,45 @@ export class FileStore implements Container {
     }
   }
 
-  async #write(path: string, stored: Stored): Promise<void> {
-    const file = await open(path, 'wx', 0o600)
+  close(): void {
+    this.#cache.clear()
+  }
+
+  async #read(path: string): Promise<Stored | undefined> {
     try {
-      const trailer = this.#hasTrailer(stored) ? `\n#${stored.created} ${stored.idle ?? ''}\n` : ''
-      await file.writeFile(writePhpArray(stored.data) + trailer, 'latin1')
-      await file.utimes(new Date(), this.#modified(stored.expires))
-      if (this.#durable) await file.sync()
+      const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+      try {
+        const state = await file.stat()
+        if (state.size > this.#largest) throw new Error(`a file of ${state.size} bytes`)
+        const stored = this.#parse(await file.readFile('latin1'), state.mtimeMs)
+        if (isSettled(state)) this.#cache.set(path, state, stored)
+        return stored
+      } finally {
+        await file.close()
+      }
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return undefined
+      throw this.#failed('read', error)
+    }
+  }
+
+  /**
+   * What the kernel does in its memory takes microseconds, and is done in this turn: every way to another thread leads
+   * behind all who wait for the disk there. To make a file is no such thing: it may wait for a change of the folder that
+   * is on its way to the disk, for milliseconds.
+   */
+  async #write(path: string, stored: Stored): Promise<FileState> {
+    const trailer = this.#hasTrailer(stored) ? `\n#${stored.created} ${stored.idle ?? ''}\n` : ''
+    const bytes = Buffer.from(writePhpArray(stored.data) + trailer, 'latin1')
+    const file = await make(path, 'wx', 0o600)
+    try {
+      await writeAll(file, bytes)
+      futimesSync(file, new Date(), this.#modified(stored.expires))
+      const state = fstatSync(file)
+      if (this.#durable) await sync(file)
+      return state
     } finally {
-      await file.close()
+      closeSync(file)
     }
   }
 
@@ -150,12 +201,22 @@ export class FileStore implements Container {
     const array = text === '' ? { data: new Map(), end: 0 } : readPhpArray(text, { items: 1_000_000 })
     if (array === undefined) throw new Error('no serialized array')
     const [, created, idle] = /^\n#(\d+) (\d*)\n/.exec(text.slice(array.end, array.end + 64)) ?? []
-    return {
-      data: array.data,
-      created: created === undefined ? mtimeMs : Number(created),
-      expires: this.#expires(mtimeMs, idle === undefined || idle === '' ? undefined : Number(idle)),
-      idle: idle === undefined || idle === '' ? undefined : Number(idle),
-    }
+    return this.#storedOf(
+      {
+        data: array.data,
+        created: Number(created),
+        idle: idle === undefined || idle === '' ? undefined : Number(idle),
+      },
+      mtimeMs,
+      created !== undefined,
+    )
+  }
+
+  /** What a file tells, with or without the line after the array. */
+  #storedOf({ data, created, idle }: Omit<Stored, 'expires'>, mtimeMs: number, hasTrailer: boolean): Stored {
+    return hasTrailer
+      ? { data, created, expires: this.#expires(mtimeMs, idle), idle }
+      : { data, created: mtimeMs, expires: this.#expires(mtimeMs), idle: undefined }
   }
 
   /** What the time of modification cannot say. */
@@ -190,4 +251,20 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   )
+}
+
+const make = promisify(openThere)
+const sync = promisify(fsync)
+const write = promisify(writeThere)
+
+/** A long session is written elsewhere: the kernel may wait for the disk before it takes more. */
+async function writeAll(file: number, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    at += bytes.length > shortWrite ? (await write(file, bytes, at)).bytesWritten : writeSync(file, bytes, at)
+  }
+}
+
+/** Whether another change in the same tick of the kernel's clock, which would look the same, cannot come any more. */
+function isSettled({ ctimeMs }: Stats): boolean {
+  return Math.abs(Date.now() - ctimeMs) > longestTick
 }
