@@ -106,6 +106,19 @@ export class Output extends PipeSource {
     this.#leaveScratch(memory)
   }
 
+  /**
+   * Takes back what waits, as a text to be added again: any other output that writes meanwhile would send it by itself.
+   * More than so many bytes are sent instead.
+   */
+  takeBack(most: number): string {
+    if (this.#waiting > most) this.flush()
+    if (this.#waiting === 0) return ''
+    const text = scratch.toString('latin1', 0, this.#waiting)
+    this.#waiting = 0
+    writer = undefined
+    return text
+  }
+
   /** The scratch memory is this output's own until the bytes in it have left. */
   #takeScratch(): Buffer {
     const memory = scratch

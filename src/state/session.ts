@@ -21,6 +21,8 @@ const outputLimit = 512 * 1024
 const mostAhead = 64 * 1024
 /** A longer value is not joined with what surrounds it, but written by itself. */
 const shortText = 512
+/** Answers that are no longer wait for that of a commit. */
+const mostEarly = 1024
 /** After so many wrong secrets a client is not heard any more. */
 const mostWrong = 10
 
@@ -55,6 +57,8 @@ export class StateSession extends ClientSession<ClientSessionEvents> {
   #busy = false
   /** What is under way is a commit: it ends soon, and what was answered before it is sent with its answer. */
   #committing = false
+  /** That. */
+  #early = ''
   #inputEnded = false
   /** Nothing is answered any more. */
   #over = false
@@ -209,7 +213,8 @@ export class StateSession extends ClientSession<ClientSessionEvents> {
       if (!this.#busy) this.#over = true
     }
     if (this.#over) return this.#end()
-    if (!this.#busy || !this.#committing) output.flush()
+    if (this.#busy && this.#committing) this.#early += output.takeBack(mostEarly)
+    else output.flush()
     if (this.phase === 'draining' && this.idle) this.finish()
   }
 
@@ -299,9 +304,16 @@ export class StateSession extends ClientSession<ClientSessionEvents> {
     this.#busy = false
     // The client has gone meanwhile; what was opened for it is nobody's.
     if (this.#over || this.phase === 'closed') return this.#letGo()
+    this.#sayEarly()
     this.#answer(answer)
     this.#run()
     this.#goOn()
+  }
+
+  #sayEarly(): void {
+    if (this.#early === '') return
+    this.#output.text(this.#early)
+    this.#early = ''
   }
 
   #answer(answer: Answer): void {
@@ -331,6 +343,7 @@ export class StateSession extends ClientSession<ClientSessionEvents> {
       this.#unseen++
       return
     }
+    this.#sayEarly()
     if (this.#unseen > 0) this.#output.text(`* missed ${this.#unseen}\r\n`)
     this.#unseen = 0
     this.#output.text(`* ${line}\r\n`)

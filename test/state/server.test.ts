@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Container } from '../../src/state/container.ts'
 import { FileStore, MemoryStore, StateClient, stateServer } from '../../src/state/index.ts'
 import { inMemory, sessionContract, type TestPeer } from '../../src/testing/index.ts'
 import { TestAuthority } from '../support/certificates.ts'
@@ -12,6 +13,19 @@ import { Client, serve, silent } from './support.ts'
 
 const unknown = '0'.repeat(32)
 const idOf = (answer: string): string => /^ok ([0-9a-f]{32})$/.exec(answer)?.[1] ?? `no id: ${answer}`
+
+/** A store whose commits wait for something. */
+function slowStore(ready: () => Promise<void>): Container {
+  const memory = new MemoryStore()
+  return {
+    name: 'slow',
+    read: (id) => memory.read(id),
+    commit: (...all) => ready().then(() => memory.commit(...all)),
+    destroy: (id) => memory.destroy(id),
+    touch: (id, expires) => memory.touch(id, expires),
+    list: () => memory.list(),
+  }
+}
 
 describe('StateSession', () => {
   const kind = {
@@ -45,6 +59,32 @@ describe('the state server', () => {
     expect(await peer.read('opened.\r\n')).toMatch(
       /^ok [0-9a-f]{32}\r\nok\r\nok bar\r\nok\r\nerr No session opened\.\r\n$/,
     )
+  })
+
+  it('sends what was answered before a commit with the answer of the commit, however many commit at a time', async () => {
+    const commits: (() => void)[] = []
+    await using served = await serve({ store: slowStore(() => new Promise((resolve) => commits.push(resolve))) })
+    const clients = await Promise.all([served.client(), served.client(), served.client()])
+    for (const { peer } of clients) await peer.write('new\r\nput a b\r\nclose\r\nkeys\r\n')
+    await until(() => expect(commits).toHaveLength(clients.length))
+    for (const client of clients) expect(await silent(client, 10)).toBe(true)
+    for (const commit of commits) commit()
+    const answer = /^ok [0-9a-f]{32}\r\nok\r\nok\r\nok \r\n$/
+    for (const { peer } of clients) expect(await peer.read('ok \r\n')).toMatch(answer)
+  })
+
+  it('does not keep a long answer until a commit is done', async () => {
+    let commit = (): void => {}
+    const asked = new Promise<void>((resolve) => {
+      commit = resolve
+    })
+    await using served = await serve({ store: slowStore(() => asked) })
+    const { peer } = await served.client()
+    const long = 'v'.repeat(3_000)
+    await peer.write(`new\r\nput a ${long}\r\nget a\r\nclose\r\n`)
+    expect(await peer.read(`${long}\r\n`)).toMatch(/^ok [0-9a-f]{32}\r\nok\r\nok v+\r\n$/)
+    commit()
+    expect(await peer.read('\r\n')).toBe('ok\r\n')
   })
 
   // F.1.1
