@@ -1,5 +1,5 @@
 import type { Stage } from '../pipe/stage.ts'
-import { bitsOfPoints, type HookScope } from './hooks.ts'
+import { bitsOfPoints, type HookScope, numberOfPoint } from './hooks.ts'
 import type { Transaction } from './transaction.ts'
 
 /** What a body passes on its way, and whether that may change it. */
@@ -20,13 +20,13 @@ export function stagesOf(
 ): Stages {
   const stages: Stage[] = []
   for (const scope of scopes) {
-    for (const hook of scope?.at(`${body}Body`) ?? []) {
+    for (const hook of scope?.at(numberOfPoint(`${body}Body`)) ?? []) {
       const given = (hook as (transaction: Transaction) => Stage | readonly Stage[] | undefined)(transaction)
       if (given !== undefined) stages.push(...(Array.isArray(given) ? (given as readonly Stage[]) : [given as Stage]))
     }
   }
   const changing = stages.length > 0
-  const taps = scopes.flatMap((scope) => scope?.at(`${body}Chunk`) ?? [])
+  const taps = scopes.flatMap((scope) => scope?.at(numberOfPoint(`${body}Chunk`)) ?? [])
   if (taps.length > 0) {
     stages.push((chunk) => {
       for (const tap of taps) (tap as (transaction: Transaction, chunk: Uint8Array) => void)(transaction, chunk)

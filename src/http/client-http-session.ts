@@ -7,7 +7,7 @@ import type { TimeoutReason, XpsError } from '../errors.ts'
 import type { PipeAccount } from '../pipe/pipe.ts'
 import type { ClientStream } from './client-stream.ts'
 import { ForwardedClient } from './forwarding/forwarded-client.ts'
-import { HookScope, type Hooks, runHooks } from './hooks.ts'
+import { HookScope, type Hooks, numberOfPoint, runHooks } from './hooks.ts'
 import type { Answer } from './messages.ts'
 import type { PoolClient } from './pool/client-origins.ts'
 import type { HttpScope } from './scope.ts'
@@ -102,7 +102,7 @@ export abstract class ClientHttpSession extends ClientSession<ClientSessionEvent
   protected override onOpen(): void | Promise<void> {
     this.scope.join(this)
     this.own(() => this.#closeHooks())
-    const held = runHooks('sessionStart', this.scope.hooks, this.hooks, undefined, this)
+    const held = runHooks(sessionStart, this.scope.hooks, this.hooks, undefined, this)
     if (held === undefined) this.#begin()
     else return held.then(() => this.#begin())
   }
@@ -117,7 +117,7 @@ export abstract class ClientHttpSession extends ClientSession<ClientSessionEvent
   /** Waits for what holds the session's close, but not when it is to end now. */
   #closeHooks(): Promise<void> | undefined {
     this.scope.leave()
-    const held = runHooks('sessionClose', this.scope.hooks, this.hooks, undefined, this)
+    const held = runHooks(sessionClose, this.scope.hooks, this.hooks, undefined, this)
     if (held === undefined) return undefined
     return new Promise((resolve) => {
       this.#letGo = resolve
@@ -177,6 +177,9 @@ export abstract class ClientHttpSession extends ClientSession<ClientSessionEvent
     super.onAbort(error)
   }
 }
+
+const sessionStart = numberOfPoint('sessionStart')
+const sessionClose = numberOfPoint('sessionClose')
 
 /** What a transaction answers for, and not the session. */
 export const ofTransactions: ReadonlySet<TimeoutReason> = new Set([

@@ -71,62 +71,70 @@ export const hookPoints: readonly HookPoint[] = [
 /** A function that somebody has hooked in. */
 export type Hook = (...args: never[]) => unknown
 
-/** The bit of each point: what scopes have hooks for can be known without a look at each. */
-const bits = new Map(hookPoints.map((point, index) => [point, 1 << index]))
+/** The number of each point: its place in the list, and which bit stands for it. */
+const numbers = new Map(hookPoints.map((point, index) => [point, index]))
+
+/** @internal */
+export function numberOfPoint(point: HookPoint): number {
+  return numbers.get(point) as number
+}
 
 /** The bits of some points. */
 export function bitsOfPoints(...points: readonly HookPoint[]): number {
-  return points.reduce((sum, point) => sum | (bits.get(point) as number), 0)
+  return points.reduce((sum, point) => sum | (1 << numberOfPoint(point)), 0)
 }
 
 /** The hooks of one scope: of all sessions, of one session or of one transaction. */
 export class HookScope {
   /** A bit for each point that it has hooks for. */
   points = 0
-  #hooks: Map<HookPoint, Hook[]> | undefined
+  /** By the numbers of the points. */
+  #hooks: (Hook[] | undefined)[] | undefined
 
   /** Adds hooks behind those that there are. */
   add(hooks: Hooks): this {
-    for (const point of hookPoints) {
+    for (const [number, point] of hookPoints.entries()) {
       const hook = hooks[point]
       if (hook === undefined) continue
-      this.#hooks ??= new Map()
-      const list = this.#hooks.get(point)
+      this.#hooks ??= new Array<Hook[] | undefined>(hookPoints.length).fill(undefined)
       // Bound to the object that it came in, as a method of it expects.
       const bound = (hook as Hook).bind(hooks)
-      if (list === undefined) this.#hooks.set(point, [bound])
+      const list = this.#hooks[number]
+      if (list === undefined) this.#hooks[number] = [bound]
       else list.push(bound)
-      this.points |= bitsOfPoints(point)
+      this.points |= 1 << number
     }
     return this
   }
 
-  at(point: HookPoint): readonly Hook[] | undefined {
-    return this.#hooks?.get(point)
+  at(number: number): readonly Hook[] | undefined {
+    return this.#hooks === undefined ? undefined : this.#hooks[number]
   }
 }
 
-/** Something that has hooks. */
+/** A transaction: its own hooks are looked up when they are needed, since one of another scope may add the first. */
 export interface HookHolder {
-  at(point: HookPoint): readonly Hook[] | undefined
+  readonly hooks: HookScope | undefined
 }
 
-/** Runs what the three scopes have for a point, in order. Returns a promise only if one of them does. */
+/** Runs what the three scopes have for a point, by its number, in order. Returns a promise only if one of them does. */
 export function runHooks(
-  point: HookPoint,
-  all: HookHolder,
-  session: HookHolder,
+  point: number,
+  all: HookScope,
+  session: HookScope,
   transaction: HookHolder | undefined,
   subject: unknown,
 ): Promise<void> | undefined {
   for (let scope = 0; scope < 3; scope++) {
-    const holder = scope === 0 ? all : scope === 1 ? session : transaction
-    const list = holder?.at(point)
-    if (list === undefined) continue
+    const hooks = scope === 0 ? all : scope === 1 ? session : transaction?.hooks
+    if (hooks === undefined || ((hooks.points >>> point) & 1) === 0) continue
+    const list = hooks.at(point) as readonly Hook[]
     // Its length is looked at each time: a hook may add another behind itself.
     for (let index = 0; index < list.length; index++) {
       const held = (list[index] as (subject: unknown) => unknown)(subject)
-      if (isPromiseLike(held)) return runRest(held, point, [all, session, transaction], scope, index + 1, subject)
+      if (held !== undefined && isPromiseLike(held)) {
+        return runRest(held, point, [{ hooks: all }, { hooks: session }, transaction], scope, index + 1, subject)
+      }
     }
   }
   return undefined
@@ -134,7 +142,7 @@ export function runHooks(
 
 async function runRest(
   held: PromiseLike<unknown>,
-  point: HookPoint,
+  point: number,
   scopes: readonly (HookHolder | undefined)[],
   from: number,
   next: number,
@@ -144,7 +152,7 @@ async function runRest(
   let start = next
   for (let scope = from; scope < scopes.length; scope++) {
     for (let index = start; ; index++) {
-      const hook = scopes[scope]?.at(point)?.[index]
+      const hook = scopes[scope]?.hooks?.at(point)?.[index]
       if (hook === undefined) break
       await (hook as (subject: unknown) => unknown)(subject)
     }

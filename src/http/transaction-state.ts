@@ -1,4 +1,4 @@
-import { bitsOfPoints, type HookPoint } from './hooks.ts'
+import { numberOfPoint } from './hooks.ts'
 
 /** Where a transaction stands; what is in quotes are hooks, which run when it gets there. */
 export type TransactionState =
@@ -17,20 +17,38 @@ export type TransactionState =
   | 'close' // 'transactionClose'
   | 'closed'
 
-/** The hooks of the states, and their bits. */
-export const pointOf: Partial<Record<TransactionState, { point: HookPoint; bit: number }>> = Object.fromEntries(
-  Object.entries({
-    start: 'transactionStart',
-    request: 'request',
-    route: 'beforeRouting',
-    routed: 'afterRouting',
-    upstream: 'upstream',
-    send: 'requestSend',
-    response: 'response',
-    reply: 'responseSend',
-    close: 'transactionClose',
-  } as const satisfies Partial<Record<TransactionState, HookPoint>>).map(([state, point]) => [
-    state,
-    { point, bit: bitsOfPoints(point) },
-  ]),
-)
+const transactionStart = numberOfPoint('transactionStart')
+const request = numberOfPoint('request')
+const beforeRouting = numberOfPoint('beforeRouting')
+const afterRouting = numberOfPoint('afterRouting')
+const upstream = numberOfPoint('upstream')
+const requestSend = numberOfPoint('requestSend')
+const response = numberOfPoint('response')
+const responseSend = numberOfPoint('responseSend')
+const transactionClose = numberOfPoint('transactionClose')
+
+/** The number of the point whose hooks run in a state; -1 for none. */
+export function pointOf(state: TransactionState): number {
+  switch (state) {
+    case 'start':
+      return transactionStart
+    case 'request':
+      return request
+    case 'route':
+      return beforeRouting
+    case 'routed':
+      return afterRouting
+    case 'upstream':
+      return upstream
+    case 'send':
+      return requestSend
+    case 'response':
+      return response
+    case 'reply':
+      return responseSend
+    case 'close':
+      return transactionClose
+    default:
+      return -1
+  }
+}

@@ -10,7 +10,7 @@ import { checkAnswer, statusAnswer } from './answers.ts'
 import { noStages, requestBodyBits, responseBodyBits, type Stages, stagesOf } from './body-stages.ts'
 import type { ClientStream, ReadyHead, ResponseSink } from './client-stream.ts'
 import { Fields } from './fields.ts'
-import { bitsOfPoints, type HookPoint, HookScope, type Hooks, runHooks } from './hooks.ts'
+import { bitsOfPoints, HookScope, type Hooks, runHooks } from './hooks.ts'
 import { type Answer, type RequestHead, ResponseHead } from './messages.ts'
 import { OwnHead } from './ready-head.ts'
 import type { HttpRoute, PreparedRoute } from './routes.ts'
@@ -429,9 +429,10 @@ export class Transaction extends Lifetime {
       for (let next: TransactionState | undefined = state; next !== undefined; ) {
         if (this.#state === 'close' || this.#state === 'closed') break
         this.#state = next
-        const hooked = this.#hooked === 0 ? undefined : pointOf[next]
-        if (hooked !== undefined && (this.#hooked & hooked.bit) !== 0) {
-          const held = runHooks(hooked.point, this.scope.hooks, this.session.hooks, this, this)
+        const hooked = this.#hooked
+        const point = hooked === 0 ? -1 : pointOf(next)
+        if (point >= 0 && ((hooked >>> point) & 1) !== 0) {
+          const held = runHooks(point, this.scope.hooks, this.session.hooks, this, this)
           if (held !== undefined) {
             this.#holdFor(held, next)
             break
@@ -453,8 +454,8 @@ export class Transaction extends Lifetime {
   }
 
   /** @internal Its own hooks, looked up when they are needed: a hook may add the first. */
-  at(point: HookPoint): ReturnType<HookScope['at']> {
-    return this.#hooks?.at(point)
+  get hooks(): HookScope | undefined {
+    return this.#hooks
   }
 
   #holdFor(held: Promise<void>, state: TransactionState): void {
