@@ -25,10 +25,15 @@ export interface ReadyHead {
   fields(): Fields
   /** Adds the same to a list as HTTP/2 writes it: name, value, name, value, in lower case. */
   pairs(list: string[]): string[]
-  /** What was made of the pairs when the same head was sent before with that length (see {@link keep}); undefined if nothing is known. */
-  kept?(length: number): object | undefined
-  /** Keeps what was made of the pairs, where that is of use. It must not be changed any more. */
-  keep?(length: number, form: object): void
+  /**
+   * What was made of it when the same head was sent before with that length, by that version of HTTP (see {@link keep});
+   * undefined if nothing is known.
+   */
+  kept?(length: number, http: 1 | 2): object | undefined
+  /** What is made of it is of use for others. */
+  readonly keeps?: boolean
+  /** Keeps what was made of it, where that is of use. It must not be changed any more. */
+  keep?(length: number, form: object, http: 1 | 2): void
   /** Something may follow the body that has been announced by nothing but its coming. */
   readonly trailed: boolean
   /** The same of a body whose length is known, which HTTP/1 never has. */

@@ -13,8 +13,9 @@ export class FieldBlock {
   repeated = false
   /** What was made of it last, to be sent on; only of one that is {@link repeated}. */
   passedOn: PassedOn | undefined
-  /** The same of a response for clients that speak HTTP/2. */
-  passedOnByHttp2: PassedOnByHttp2 | undefined
+  /** Whole heads of responses with it, as they were sent last to clients that speak HTTP/1.1, and HTTP/2. */
+  sentByHttp1: SentHead | undefined
+  sentByHttp2: SentHead | undefined
 
   constructor(text: string, marks: readonly number[], present: number) {
     this.text = text
@@ -33,14 +34,24 @@ export interface PassedOn {
   readonly authority: string
   readonly upstreamHost: string
   readonly text: string
+  /** The same in bytes, once somebody has asked for them. */
+  bytes: Buffer | undefined
 }
 
-/** A block as a client is sent it that speaks HTTP/2, in whatever form Node takes it, and all that this depends on. */
-export interface PassedOnByHttp2 {
+/** A response's head with the block, in whatever form it is sent, and all that this depends on. */
+export interface SentHead {
   readonly by: object
   readonly version: string
   readonly status: number
+  readonly reason: string
   /** What `content-length` says; less than 0 if nothing. */
   readonly length: number
   readonly form: object
+}
+
+/** @internal A text that is kept, in bytes: not in memory that others have a share of, and that would be kept with it. */
+export function bytesOf(text: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(text.length)
+  bytes.write(text, 'latin1')
+  return bytes
 }

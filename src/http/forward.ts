@@ -391,12 +391,16 @@ class ForwardedHead implements ReadyHead {
     return this.#forwarding.responsePairs(this.#head, this.#answered, list)
   }
 
-  kept(length: number): object | undefined {
-    return this.#forwarding.keptForm(this.#head, length)
+  kept(length: number, http: 1 | 2): object | undefined {
+    return this.#forwarding.keptForm(this.#head, length, http)
   }
 
-  keep(length: number, form: object): void {
-    this.#forwarding.keepForm(this.#head, length, form)
+  get keeps(): boolean {
+    return this.#forwarding.keeps(this.#head)
+  }
+
+  keep(length: number, form: object, http: 1 | 2): void {
+    this.#forwarding.keepForm(this.#head, length, form, http)
   }
 
   get trailed(): boolean {

@@ -1,7 +1,7 @@
 import type { Fields } from './fields.ts'
 import type { Answered, Forwarding } from './forwarding/forwarding.ts'
 import { bitsOf } from './forwarding/hop-by-hop.ts'
-import type { UpstreamRequest } from './upstream-session.ts'
+import type { RequestOutput, UpstreamRequest } from './upstream-session.ts'
 
 const lengthBit = bitsOf('content-length')
 
@@ -44,13 +44,34 @@ export class ForwardedRequest implements UpstreamRequest {
   text(): string {
     const { request, client, upstreamHost } = this.#answered
     const block = this.#forwarding.requestBlock(request, client, upstreamHost)
+    return `${request.method} ${this.target()} HTTP/1.1\r\n${block}${this.#framing()}\r\n`
+  }
+
+  write(output: RequestOutput): boolean {
+    const { request, client, upstreamHost } = this.#answered
+    const block = this.#forwarding.requestBytes(request, client, upstreamHost)
+    if (block === undefined) return false
+    // First, since what the host program makes of it may throw.
+    const target = this.target()
+    output.text(request.method)
+    output.text(' ')
+    output.text(target)
+    output.text(' HTTP/1.1\r\n')
+    output.copy(block)
+    output.text(this.#framing())
+    output.text('\r\n')
+    return true
+  }
+
+  #framing(): string {
     const { length, upgrade } = this
+    const { headers } = this.#answered.request
     let framing = upgrade === undefined ? '' : `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`
     if (length > 0) framing += `Content-Length: ${length}\r\n`
     else if (length < 0) framing += 'Transfer-Encoding: chunked\r\n'
     // Somebody who said that there is nothing has it said on: POST without a length is refused by some.
-    else if ((request.headers.present & lengthBit) !== 0) framing += 'Content-Length: 0\r\n'
-    return `${request.method} ${this.target()} HTTP/1.1\r\n${block}${framing}\r\n`
+    else if ((headers.present & lengthBit) !== 0) framing += 'Content-Length: 0\r\n'
+    return framing
   }
 
   fields(): Fields {

@@ -19,6 +19,8 @@ export interface UpstreamRequest {
   readonly upgrade: string | undefined
   /** As HTTP/1.1 has it: start line, fields, framing and the empty line. */
   text(): string
+  /** Writes that text in pieces that have been kept; false, and nothing is written, if there are none. */
+  write?(output: RequestOutput): boolean
   readonly method: string
   /** Path and query, `*`, or host and port for CONNECT. */
   target(): string
@@ -26,6 +28,12 @@ export interface UpstreamRequest {
   readonly authority: string
   /** The fields as a list, without `Host` and without what frames the body. */
   fields(): Fields
+}
+
+/** Where a request's head goes that is written in pieces. */
+export interface RequestOutput {
+  text(text: string): void
+  copy(bytes: Uint8Array): void
 }
 
 /** Where the body of a request goes. */

@@ -1,4 +1,5 @@
 import { invalidOption, knownOptions } from '../../options.ts'
+import { bytesOf, type PassedOn } from '../field-block.ts'
 import { checkField, Fields } from '../fields.ts'
 import type { RequestHead, ResponseHead } from '../messages.ts'
 import { CookieAttribute, type CookieRewrite } from './cookies.ts'
@@ -150,12 +151,23 @@ export class Forwarding {
    * empty line at the end. `drop` has bits of more known fields to leave out.
    */
   requestBlock(request: RequestHead, client: ForwardedClient, upstreamHost: string, drop = 0): string {
+    const kept = drop === 0 ? this.#keptRequest(request, client, upstreamHost) : undefined
+    return kept === undefined ? this.#requestBlock(request, client, upstreamHost, drop) : kept.text
+  }
+
+  /** The same in bytes, if they have been kept of a request before; they must not be changed. */
+  requestBytes(request: RequestHead, client: ForwardedClient, upstreamHost: string): Buffer | undefined {
+    const kept = this.#keptRequest(request, client, upstreamHost)
+    if (kept === undefined) return undefined
+    kept.bytes ??= bytesOf(kept.text)
+    return kept.bytes
+  }
+
+  #keptRequest(request: RequestHead, client: ForwardedClient, upstreamHost: string): PassedOn | undefined {
     const { authority, version, headers } = request
     const { block } = headers
-    // What a method says of them, or a caller, is not in what was kept.
-    if (block?.repeated !== true || drop !== 0 || countsForwards(request.method)) {
-      return this.#requestBlock(request, client, upstreamHost, drop)
-    }
+    // What a method says of them is not in what is kept.
+    if (block?.repeated !== true || countsForwards(request.method)) return undefined
     const kept = block.passedOn
     if (
       kept !== undefined &&
@@ -165,11 +177,11 @@ export class Forwarding {
       kept.version === version &&
       kept.upstreamHost === upstreamHost
     ) {
-      return kept.text
+      return kept
     }
-    const text = this.#requestBlock(request, client, upstreamHost, 0)
-    block.passedOn = { by: this, client, authority, version, upstreamHost, text: copyOf(text) }
-    return text
+    const text = copyOf(this.#requestBlock(request, client, upstreamHost, 0))
+    block.passedOn = { by: this, client, authority, version, upstreamHost, text, bytes: undefined }
+    return block.passedOn
   }
 
   #requestBlock(request: RequestHead, client: ForwardedClient, upstreamHost: string, drop: number): string {
@@ -212,7 +224,7 @@ export class Forwarding {
     if (kept !== undefined && kept.by === this && kept.version === version && kept.client === undefined)
       return kept.text
     const text = this.#responseBlock(response, answered, 0)
-    block.passedOn = { by: this, client: undefined, authority: '', version, upstreamHost: '', text: copyOf(text) }
+    block.passedOn = { by: this, client: undefined, authority: '', version, upstreamHost: '', text: copyOf(text), bytes: undefined }
     return text
   }
 
@@ -254,18 +266,29 @@ export class Forwarding {
     return pairs
   }
 
-  /** What {@link keepForm} has kept for such a head, if that holds for this one. */
-  keptForm({ version, status, headers }: ResponseHead, length: number): object | undefined {
-    const kept = headers.block?.passedOnByHttp2
-    if (kept === undefined || kept.by !== this || kept.status !== status || kept.length !== length) return undefined
-    return kept.version === version ? kept.form : undefined
+  /** What {@link keepForm} has kept for such a head, for clients of that version, if it holds for this one. */
+  keptForm(response: ResponseHead, length: number, http: 1 | 2): object | undefined {
+    const { block } = response.headers
+    const kept = http === 1 ? block?.sentByHttp1 : block?.sentByHttp2
+    if (kept === undefined || kept.by !== this || kept.status !== response.status || kept.length !== length) {
+      return undefined
+    }
+    return kept.version === response.version && kept.reason === response.reason ? kept.form : undefined
   }
 
-  /** Keeps what was made of {@link responsePairs}, if it is likely to be needed again and depends on nothing else. */
-  keepForm({ version, status, headers }: ResponseHead, length: number, form: object): void {
+  /** What is made of a head is likely to be needed again, and depends on nothing else. */
+  keeps({ headers }: ResponseHead): boolean {
+    return headers.block?.repeated === true && !this.#rewrites(headers)
+  }
+
+  /** Keeps what was made of a head, if that is of use. */
+  keepForm(response: ResponseHead, length: number, form: object, http: 1 | 2): void {
+    const { version, status, reason, headers } = response
     const { block } = headers
-    if (block?.repeated !== true || this.#rewrites(headers)) return
-    block.passedOnByHttp2 = { by: this, version, status, length, form }
+    if (block === undefined || !this.keeps(response)) return
+    const sent = { by: this, version, status, reason, length, form }
+    if (http === 1) block.sentByHttp1 = sent
+    else block.sentByHttp2 = sent
   }
 
   /** Trailers for the next hop, of a message with the given head. */

@@ -9,6 +9,7 @@ import type { PipeSink } from '../../pipe/sink.ts'
 import { PipeSource } from '../../pipe/source.ts'
 import { ClientHttpSession, ofTransactions } from '../client-http-session.ts'
 import type { ClientStream, ReadyHead, ResponseSink } from '../client-stream.ts'
+import { bytesOf } from '../field-block.ts'
 import { Fields } from '../fields.ts'
 import { dropNominated } from '../forwarding/hop-by-hop.ts'
 import { type Answer, type RequestHead, ResponseHead } from '../messages.ts'
@@ -381,7 +382,15 @@ export class Http1Session extends ClientHttpSession implements ClientStream {
         this.#keepAlive = false
       }
     }
-    output.text(`${statusLine(head.status, head.reason)}${head.block()}${framing}${this.#connectionLine(modern)}\r\n`)
+    const usual = modern && this.#keepAlive && length >= 0
+    const kept = usual ? (head.kept?.(length, 1) as Buffer | undefined) : undefined
+    if (kept !== undefined) output.copy(kept)
+    else {
+      const connection = this.#connectionLine(modern)
+      const text = `${statusLine(head.status, head.reason)}${head.block()}${framing}${connection}\r\n`
+      output.text(text)
+      if (usual && head.keeps === true) head.keep?.(length, bytesOf(text), 1)
+    }
     if (body === undefined) {
       output.schedule()
       this.#sink = new BodySink(this, output, framed)

@@ -125,7 +125,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
     }
     if (this.#batch !== '') this.flushBatch()
     const output = this.#output
-    output.text(request.text())
+    if (request.write?.(output) !== true) output.text(request.text())
     if (length === 0 || body !== undefined) {
       if (body !== undefined) output.copy(body)
       output.flush()

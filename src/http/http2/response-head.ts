@@ -15,7 +15,7 @@ function knowsLists(version: string): boolean {
 
 /** The head of a response for `node:http2`; a length of less than 0 is not said. */
 export function responseFields(head: ReadyHead, length: number): NodeFields {
-  const kept = head.kept?.(length)
+  const kept = head.kept?.(length, 2)
   if (kept !== undefined) return kept as NodeFields
   const { status } = head
   if (status > 599) {
@@ -25,7 +25,7 @@ export function responseFields(head: ReadyHead, length: number): NodeFields {
   const pairs = head.pairs([':status', String(status)])
   if (length >= 0) pairs.push('content-length', String(length))
   const fields = fieldsOf(pairs)
-  head.keep?.(length, fields)
+  head.keep?.(length, fields, 2)
   return fields
 }
 
