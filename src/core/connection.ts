@@ -662,7 +662,7 @@ export class Connection extends Living<ConnectionEvents> {
   /** So many bytes are in the slab. */
   #read(count: number): boolean {
     const slab = this.#readable(this.#slab as Slab, count)
-    const chunk = slab.bytes.subarray(0, count)
+    const chunk = slab.first(count)
     if (this.#deliver(chunk)) return true
     // What was not taken at all is copied; what was taken is in flight, and the slab with it.
     if (this.#rest !== undefined) this.#rest = Buffer.from(this.#rest)

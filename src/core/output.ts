@@ -1,4 +1,5 @@
 import type { XpsError } from '../errors.ts'
+import { Prefixes } from '../pipe/prefixes.ts'
 import { PipeSource } from '../pipe/source.ts'
 
 /** Bytes of a piece that is copied behind what waits, so that both leave in one write. */
@@ -9,8 +10,9 @@ const shortText = 24
 
 /** What heads and small pieces are put together in. All outputs share it, because they write one after the other. */
 let scratch: Buffer = Buffer.allocUnsafeSlow(scratchSize)
+let prefixes = new Prefixes(scratch)
 /** Takes its place while what is in it is being sent, since that may make others write. */
-let spare: Buffer | undefined
+let spare: Prefixes | undefined
 /** Whose bytes are in it. */
 let writer: Output | undefined
 
@@ -102,7 +104,7 @@ export class Output extends PipeSource {
     const length = this.#waiting
     if (length === 0) return
     const memory = this.#takeScratch()
-    this.#send(memory.subarray(0, length))
+    this.#send(memory.first(length))
     this.#leaveScratch(memory)
   }
 
@@ -120,17 +122,18 @@ export class Output extends PipeSource {
   }
 
   /** The scratch memory is this output's own until the bytes in it have left. */
-  #takeScratch(): Buffer {
-    const memory = scratch
+  #takeScratch(): Prefixes {
+    const memory = prefixes
     this.#waiting = 0
     writer = undefined
-    scratch = spare ?? Buffer.allocUnsafeSlow(scratchSize)
+    prefixes = spare ?? new Prefixes(Buffer.allocUnsafeSlow(scratchSize))
+    scratch = prefixes.bytes
     spare = undefined
     return memory
   }
 
   /** What is in flight keeps its memory, and nobody else gets it. */
-  #leaveScratch(memory: Buffer): void {
+  #leaveScratch(memory: Prefixes): void {
     if (this.flushed) spare ??= memory
   }
 
@@ -142,8 +145,8 @@ export class Output extends PipeSource {
     }
     const length = this.#waiting
     const memory = this.#takeScratch()
-    const sent = this.writeBoth(memory.subarray(0, length), bytes)
-    if (!sent) this.#send(memory.subarray(0, length))
+    const sent = this.writeBoth(memory.first(length), bytes)
+    if (!sent) this.#send(memory.first(length))
     this.#leaveScratch(memory)
     return sent
   }

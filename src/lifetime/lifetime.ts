@@ -9,11 +9,9 @@ export type Phase = 'opening' | 'open' | 'draining' | 'closed'
 //      └──────────────────┘   │          that asks for another is ignored
 //        (an end before it    └─ close(): ends when the work is done
 //         was ever open)         abort(): ends the work now
-const moves: Record<Phase, readonly Phase[]> = {
-  opening: ['open', 'draining'],
-  open: ['draining'],
-  draining: ['closed'],
-  closed: [],
+function mayMove(from: Phase, to: Phase): boolean {
+  if (to === 'draining') return from === 'opening' || from === 'open'
+  return to === 'open' ? from === 'opening' : to === 'closed' && from === 'draining'
 }
 
 /**
@@ -234,7 +232,7 @@ export abstract class Lifetime {
 
   /** The only place where the phase changes. */
   #enter(phase: Phase): boolean {
-    if (!moves[this.#phase].includes(phase)) return false
+    if (!mayMove(this.#phase, phase)) return false
     this.#phase = phase
     this.onPhase(phase)
     return true

@@ -1,3 +1,5 @@
+import { Prefixes } from './prefixes.ts'
+
 /**
  * Memory that many sockets read into, one after the other.
  *
@@ -11,6 +13,7 @@
  */
 export class Slab {
   readonly bytes: Buffer
+  readonly #prefixes: Prefixes
   /** How many sockets will read into this slab next. */
   pointers = 0
   /** Kept by a pool for later. */
@@ -20,6 +23,12 @@ export class Slab {
 
   constructor(size: number) {
     this.bytes = Buffer.allocUnsafeSlow(size)
+    this.#prefixes = new Prefixes(this.bytes)
+  }
+
+  /** The first so many bytes. */
+  first(count: number): Buffer {
+    return this.#prefixes.first(count)
   }
 
   get lent(): boolean {

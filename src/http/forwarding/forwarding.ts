@@ -61,6 +61,7 @@ export interface Answered {
 const connectionBit = bitsOf('connection')
 const teBit = bitsOf('te')
 const hostBit = bitsOf('host')
+const viaBit = bitsOf('via')
 const cookieBit = bitsOf('set-cookie')
 /** What RFC 9440 says of a client's certificate in. */
 const certificateFields: readonly string[] = ['client-cert', 'client-cert-chain']
@@ -127,7 +128,8 @@ export class Forwarding {
    */
   stops(request: RequestHead): 'loop' | 'max-forwards' | undefined {
     if (countsForwards(request.method) && /^0+$/.test(request.headers.get('max-forwards') ?? '')) return 'max-forwards'
-    const via = request.headers.get('via')
+    const { headers } = request
+    const via = (headers.present & viaBit) === 0 ? undefined : headers.get('via')
     return via !== undefined && this.#provenance.loops(via) ? 'loop' : undefined
   }
 

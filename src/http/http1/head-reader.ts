@@ -56,6 +56,9 @@ export abstract class HeadReader {
   protected codings = 0
   protected codingValue = ''
   protected expectation = ''
+  /** The last length that was found good, and what it says. */
+  #goodLength = ''
+  #goodLengthValue = 0
   /** The fields as text, up to the empty line. */
   #text = ''
   #connection = ''
@@ -339,10 +342,17 @@ export abstract class HeadReader {
       if (this.codings > 1 || this.codingValue.toLowerCase() !== 'chunked') throw this.bad('an unknown transfer coding')
       this.length = chunked
     } else if (this.lengths > 0) {
-      // Fifteen digits are a petabyte, and exact in a number.
-      if (this.lengths > 1 || !/^\d{1,15}$/.test(this.lengthValue)) throw this.bad('a length that is none')
-      this.length = Number(this.lengthValue)
+      if (this.lengths > 1) throw this.bad('a length that is none')
+      if (this.lengthValue !== this.#goodLength || this.lengthValue === '') this.#checkLength(this.lengthValue)
+      this.length = this.#goodLengthValue
     } else this.length = none
+  }
+
+  #checkLength(value: string): void {
+    // Fifteen digits are a petabyte, and exact in a number.
+    if (!/^\d{1,15}$/.test(value)) throw this.bad('a length that is none')
+    this.#goodLength = value
+    this.#goodLengthValue = Number(value)
   }
 
   /** Reads `HTTP/1.x`; the byte after it is at `at + 8`. */

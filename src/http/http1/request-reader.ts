@@ -10,6 +10,8 @@ export class RequestReader extends HeadReader {
   head: RequestHead = noRequest
   /** The client waits for a 100 before it sends the body. */
   expectsContinue = false
+  /** The last Host that was found good. */
+  #goodHost = ''
 
   protected override bad(what: string): XpsError {
     return new XpsError('XPS_BAD_REQUEST', `the request has ${what}`, { origin: 'client', status: 400 })
@@ -88,7 +90,12 @@ export class RequestReader extends HeadReader {
 
   /** RFC 9112, 3.2: one Host, and a valid one; HTTP/1.0 may do without. */
   #authority(): string {
-    if (this.hosts === 1) return checkAuthority(this.hostValue) ? this.hostValue : this.#badHost()
+    if (this.hosts === 1) {
+      if (this.hostValue === this.#goodHost && this.#goodHost !== '') return this.hostValue
+      if (!checkAuthority(this.hostValue)) return this.#badHost()
+      this.#goodHost = this.hostValue
+      return this.hostValue
+    }
     if (this.hosts > 1 || this.version === '1.1') return this.#badHost()
     return ''
   }
