@@ -48,7 +48,11 @@ export function pointOf(state: TransactionState): number {
       return responseSend
     case 'close':
       return transactionClose
-    default:
+    case 'answer':
+    case 'wait':
+    case 'body':
+    case 'tunnel':
+    case 'closed':
       return -1
   }
 }

@@ -226,7 +226,15 @@ export class Forwarding {
     if (kept !== undefined && kept.by === this && kept.version === version && kept.client === undefined)
       return kept.text
     const text = this.#responseBlock(response, answered, 0)
-    block.passedOn = { by: this, client: undefined, authority: '', version, upstreamHost: '', text: copyOf(text), bytes: undefined }
+    block.passedOn = {
+      by: this,
+      client: undefined,
+      authority: '',
+      version,
+      upstreamHost: '',
+      text: copyOf(text),
+      bytes: undefined,
+    }
     return text
   }
 

@@ -56,6 +56,46 @@ describe('Requests that say the same, one after the other on a connection, throu
     await served.settled()
   })
 
+  it('get responses with the status that each has, and what is said of its connection', async () => {
+    await using backend = await Backend.start(() => ok('pong', more))
+    await using served = await proxy(backend, {
+      hooks: {
+        responseSend({ request, response }) {
+          if (request.target === '/404' && response !== undefined) response.status = 404
+        },
+      },
+    })
+    const fields = (connection?: string): string[][] => [
+      ['Server', 'up'],
+      ['Date', 'Sat, 21 Nov 2026 12:00:00 GMT'],
+      ['Via', '1.1 xps'],
+      ['content-length', '4'],
+      ...(connection === undefined ? [] : [['connection', connection]]),
+    ]
+    const client = await served.dial()
+    for (const target of ['/1', '/2', '/3', '/404', '/4', '/404', '/5']) {
+      await client.send(get(target, same))
+      const answer = await client.response()
+      expect(answer.status).toBe(target === '/404' ? 404 : 200)
+      expect(answer.fields).toEqual(fields())
+      expect(answer.body).toBe('pong')
+    }
+    for (const [version, wanted, said] of [
+      ['1.0', 'keep-alive', 'keep-alive'],
+      ['1.1', 'close', 'close'],
+    ] as const) {
+      const other = await served.dial()
+      await other.send(get('/', `Connection: ${wanted}\r\n`).replace('HTTP/1.1', `HTTP/${version}`))
+      expect((await other.response()).fields).toEqual(fields(said))
+      other.peer.end()
+    }
+    await client.send(get('/6', same))
+    expect((await client.response()).fields).toEqual(fields())
+    expect(backend.accepted).toBe(1)
+    client.peer.end()
+    await served.settled()
+  })
+
   it('are not taken for those of another client on the same upstream connection', async () => {
     await using backend = await Backend.start(() => ok('pong', more))
     await using served = await proxy(backend)

@@ -49,7 +49,10 @@ describe('A block that a connection repeats is passed on as if it came for the f
           const [repeated, fresh] = heads.map((head) => {
             if (authority !== undefined) head.authority = authority
             if (edited) head.headers.set('accept', 'edited')
-            return forwarding.requestBlock(head, client, upstreamHost)
+            const bytes = forwarding.requestBytes(head, client, upstreamHost)
+            const text = forwarding.requestBlock(head, client, upstreamHost)
+            expect(bytes?.toString('latin1') ?? text).toBe(text)
+            return text
           })
           expect(repeated).toBe(fresh)
         }
