@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { duplexPair } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { Connection, Pipe, PipeSink, PipeSource, Upstream } from '../../src/index.ts'
@@ -36,6 +38,60 @@ describe('Connection', () => {
     expect((await all(connection.source)).text).toBe('from a stream')
     connection.abort()
     expect((await connection.closed)?.code).toBe('XPS_ABORTED')
+  })
+
+  it('keeps the order of what an accepted socket reads, however often it is held up', async () => {
+    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const peer = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    const [socket] = (await once(server, 'connection')) as [Socket]
+    server.close()
+    const connection = new Connection(socket)
+    const sent = Buffer.from(Uint8Array.from({ length: 1_000_000 }, (_, index) => (index * 7) % 251))
+    const chunks: Buffer[] = []
+    const received = new Promise<void>((resolve) => {
+      let count = 0
+      const sink: PipeSink = new PipeSink({
+        write: (chunk) => {
+          chunks.push(Buffer.from(chunk))
+          // Now at once, now a little later.
+          if (++count % 3 === 0) return true
+          setImmediate(() => {
+            sink.ready = true
+          })
+          return false
+        },
+        end: () => resolve(),
+      })
+      new Pipe(connection.source, sink)
+    })
+    for (let at = 0; at < sent.length; at += 33_333) {
+      peer.write(sent.subarray(at, at + 33_333))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    peer.end()
+    await received
+    expect(Buffer.concat(chunks).equals(sent)).toBe(true)
+    expect(connection.bytesIn).toBe(sent.length)
+    connection.abort()
+    await connection.closed
+  })
+
+  it('leaves a socket that is taken as it was', async () => {
+    const server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const peer = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    const [accepted] = (await once(server, 'connection')) as [Socket]
+    server.close()
+    const own = Object.keys(accepted)
+    const connection = new Connection(accepted)
+    const socket = connection.takeSocket()
+    expect(Object.keys(socket)).toEqual(own)
+    peer.write('for the taker')
+    expect(String((await once(socket.resume(), 'data'))[0])).toBe('for the taker')
+    connection.abort()
+    await connection.closed
+    peer.destroy()
   })
 
   it('reads nothing before somebody wants it', async () => {
