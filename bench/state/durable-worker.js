@@ -42,6 +42,35 @@ const roles = {
     }
   },
 
+  /** A program that has its sessions within: in LMDB, or in the Redis that it is told. */
+  async within() {
+    const { LmdbStore, RedisStore, SharedSessions } = await import('xps/state')
+    let sessions
+    const open = async ({ port }) => {
+      if (kind === 'lmdb') return new SharedSessions(new LmdbStore(folder)).open()
+      const { createClient } = await import('redis')
+      const client = await createClient({ url: `redis://127.0.0.1:${port}` }).connect()
+      return new SharedSessions(new RedisStore({ client })).open()
+    }
+    const write = async (id) => {
+      const session = await sessions.openSession(id)
+      await session.put('v', value)
+      await session.close()
+    }
+    return {
+      async make(work) {
+        sessions = await open(work)
+        await rateOfAll(work.ids, async (id) => {
+          const session = await sessions.createSession(id)
+          await session.put('v', value)
+          await session.close()
+        })
+      },
+      run: ({ ids, parallel, milliseconds }) =>
+        rateOf(parallel, milliseconds, (index) => write(pick(ids, index, parallel))),
+    }
+  },
+
   /** Puts in an LMDB environment as it is opened by default. */
   async 'raw-lmdb'() {
     const lmdb = await import('lmdb')

@@ -15,6 +15,8 @@ const names = {
   lmdb: 'state server, LmdbStore',
   rawLmdb: 'lmdb, bare put',
   redis: 'Redis, appendfsync always',
+  lmdbWithin: 'within a program, LmdbStore',
+  redisWithin: 'within a program, RedisStore on Redis, appendfsync always',
   file: 'state server, FileStore',
   rawFile: 'file, bare pattern',
 }
@@ -27,7 +29,8 @@ export const stateDurable = {
 commands, one segment), or sends Redis one \`HSET\`, and goes on when it is answered. Each is one of ${sessions.lmdb.toLocaleString('en')} sessions
 (files: ${sessions.file}), by chance. Bare: 64 at a time in the process of the engine: \`put\` of the package lmdb as it opens by default,
 awaited until flushed (fdatasync for each transaction); and for files another file, fsync, rename, fsync of the folder. Redis
-has \`appendonly yes\`, \`appendfsync always\`, no snapshots. Rates are turned into the time per session, so that less is
+has \`appendonly yes\`, \`appendfsync always\`, no snapshots. Within a program: 64 sessions at a time are opened, changed and
+closed by \`SharedSessions\` in the same process, without a wire of ours; Redis is spoken to by node-redis. Rates are turned into the time per session, so that less is
 better: 2× is half of the rate. The delay of the loop is that of the server's process while it writes (perf_hooks, in steps of 1 ms).`,
 
   async run({ rounds, quick, tell }) {
@@ -63,6 +66,15 @@ better: 2× is half of the rate. The delay of the loop is that of the server's p
           const inRedis = { ...work, port: redis.port, dialect: 'redis' }
           await load.ask('make', inRedis)
           subjects.push({ name: names.redis, run: () => load.ask('run', inRedis) })
+          for (const [store, storePort] of [['lmdb'], ['redis', redis.port]]) {
+            const within = await start('within', folderIn(home, `within-${store}`), store)
+            ends.push(within.end)
+            const ids = Array.from({ length: sessions.lmdb }, () => randomBytes(16).toString('hex'))
+            const inProgram = { ...work, ids, port: storePort }
+            await within.ask('make', inProgram)
+            const name = store === 'lmdb' ? names.lmdbWithin : names.redisWithin
+            subjects.push({ name, run: () => within.ask('run', inProgram) })
+          }
         }
       }
       const measure = async ({ run }) => 1e6 / (await run())
@@ -86,6 +98,8 @@ function figures(samples, delays) {
   return [
     beside(names.lmdb, names.rawLmdb, 2),
     beside(names.lmdb, names.redis, 1),
+    beside(names.lmdbWithin, names.rawLmdb, 2),
+    beside(names.lmdbWithin, names.redisWithin, 1),
     beside(names.file, names.rawFile, 1.25),
     ...Object.entries(delays).map(([name, values]) => ({
       figure: `Delay of the loop while it writes, p99, ${name}`,
