@@ -1,7 +1,6 @@
 // Many sessions: how old messages are when they come, what is left of clients that crash, what a large message takes.
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { SoapClient, xml } from 'xps/soap'
 import { cpuTime, pause, peakMemory, residentMemory, waitedForProcessor } from '../lib/processes.js'
 import { median, summary } from '../lib/statistics.js'
 import { action, namespace, order } from './order.js'
@@ -91,6 +90,8 @@ async function ticks({ sessions, seconds, crash }) {
 async function memory() {
   const server = start('server.js')
   const { port } = await server.next()
+  // Not before it has been built.
+  const { SoapClient, xml } = await import('xps/soap')
   const client = new SoapClient(`soap.tcp://127.0.0.1:${port}`, { username: 'a', password: 'b', heartbeatInterval: 0 })
   await client.login()
   for (let count = 0; count < 300; count++) await client.request(action, xml(namespace, 'Order', order))

@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util'
 import { type AccessEntry, combinedLogLine, type HttpRoute, http } from '../http/index.ts'
 import {
   type Address,
@@ -12,7 +11,11 @@ import {
   Upstream,
   type UpstreamOptions,
 } from '../index.ts'
+import { milliseconds, parsed } from './arguments.ts'
 import { UsageError, usage } from './usage.ts'
+
+/** In milliseconds. */
+const day = 86_400_000
 
 /** Where to listen: an address, or a port on all addresses. */
 export type Where = Address | { port: number }
@@ -81,13 +84,13 @@ export function parseServeOptions(args: string[]): ServeOptions {
   if (dial.proxyProtocol !== undefined && !wanted.some(({ dials }) => dials)) {
     throw new UsageError('--send-proxy is for --upstream LISTEN=TARGET and --http or --https LISTEN=URL')
   }
-  const deadline = milliseconds('--deadline', values.deadline) ?? 10_000
+  const deadline = milliseconds('--deadline', values.deadline, 1, day) ?? 10_000
   return { wanted, ...certificateOf(values, wanted), ...proxiesOf(values), deadline }
 }
 
 /** What holds for all upstreams. */
 function dialOptions(values: ReturnType<typeof parse>): Pick<UpstreamOptions, 'connectTimeout' | 'proxyProtocol'> {
-  const connectTimeout = milliseconds('--connect-timeout', values['connect-timeout'])
+  const connectTimeout = milliseconds('--connect-timeout', values['connect-timeout'], 1, day)
   const version = values['send-proxy']
   if (version !== undefined && version !== '1' && version !== '2') {
     throw new UsageError(`--send-proxy must be 1 or 2, got '${version}'`)
@@ -168,31 +171,26 @@ function printEntry(entry: AccessEntry): void {
 }
 
 function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      strict: true,
-      options: {
-        upstream: { type: 'string', multiple: true },
-        file: { type: 'string', multiple: true },
-        http: { type: 'string', multiple: true },
-        https: { type: 'string', multiple: true },
-        cert: { type: 'string' },
-        key: { type: 'string' },
-        listing: { type: 'boolean' },
-        fallback: { type: 'string' },
-        'access-log': { type: 'boolean' },
-        root: { type: 'string' },
-        'proxy-protocol': { type: 'string', multiple: true },
-        'send-proxy': { type: 'string' },
-        'connect-timeout': { type: 'string' },
-        deadline: { type: 'string' },
-      },
-    }).values
-  } catch (error) {
-    // Node's message goes on with advice about '--' that does not help here.
-    throw new UsageError((error as Error).message.split(/\.\s/)[0] ?? 'bad arguments')
-  }
+  return parsed({
+    args,
+    strict: true,
+    options: {
+      upstream: { type: 'string', multiple: true },
+      file: { type: 'string', multiple: true },
+      http: { type: 'string', multiple: true },
+      https: { type: 'string', multiple: true },
+      cert: { type: 'string' },
+      key: { type: 'string' },
+      listing: { type: 'boolean' },
+      fallback: { type: 'string' },
+      'access-log': { type: 'boolean' },
+      root: { type: 'string' },
+      'proxy-protocol': { type: 'string', multiple: true },
+      'send-proxy': { type: 'string' },
+      'connect-timeout': { type: 'string' },
+      deadline: { type: 'string' },
+    },
+  }).values
 }
 
 function split(option: string, text: string, example = '8001=127.0.0.1:3000'): { where: Where; target: string } {
@@ -204,15 +202,6 @@ function split(option: string, text: string, example = '8001=127.0.0.1:3000'): {
   const address = usage(() => parseAddress(`${option} ${text}: LISTEN`, left, '*'))
   const where = 'port' in address && address.host === '*' ? { port: address.port } : address
   return { where, target: text.slice(index + 1) }
-}
-
-function milliseconds(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 1 || value > 86_400_000) {
-    throw new UsageError(`${option} must be milliseconds from 1 to 86400000, got '${text}'`)
-  }
-  return value
 }
 
 function refuseTwice(wanted: readonly Wanted[]): void {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
-import { parseArgs } from 'node:util'
 import { Core } from '../index.ts'
 import { StateClient, type StateClientOptions, stateServer } from '../state/index.ts'
+import { milliseconds, parsed } from './arguments.ts'
 import { drain } from './drain.ts'
 import { nextSignal } from './signals.ts'
 import { stateStore } from './state-store.ts'
@@ -82,10 +82,10 @@ async function serveState(args: string[]): Promise<number> {
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new UsageError(`--port must be a port, got '${values['port']}'`)
   }
-  const deadline = milliseconds('--deadline', values['deadline']) ?? 10_000
-  const idleLifetime = milliseconds('--idle-lifetime', values['idle-lifetime'])
-  const lockTimeout = milliseconds('--lock-timeout', values['lock-timeout'])
-  const lockLease = milliseconds('--lock-lease', values['lock-lease'])
+  const deadline = milliseconds('--deadline', values['deadline'], 0, longest) ?? 10_000
+  const idleLifetime = milliseconds('--idle-lifetime', values['idle-lifetime'], 0, longest)
+  const lockTimeout = milliseconds('--lock-timeout', values['lock-timeout'], 0, longest)
+  const lockLease = milliseconds('--lock-lease', values['lock-lease'], 0, longest)
   const tls = certificateOf(values)
   const auth = await secretOf(values)
   const kept = await stateStore(values['store'] ?? 'file:sessions')
@@ -147,6 +147,9 @@ async function firstLineOf(file: string): Promise<string> {
 
 type Values = Record<string, string | undefined> & Partial<Record<'admin' | 'public', boolean>>
 
+/** The longest time of a timer, in milliseconds. */
+const longest = 2 ** 31 - 1
+
 const askOptions = { server: { type: 'string' }, ca: { type: 'string' }, 'secret-file': { type: 'string' } } as const
 const serveOptions = {
   port: { type: 'string' },
@@ -168,22 +171,8 @@ function parse(
   options: typeof askOptions | typeof serveOptions,
   allowPositionals: boolean,
 ): { values: Values; positionals: string[] } {
-  try {
-    const { values, positionals } = parseArgs({ args, strict: true, allowPositionals, options })
-    return { values: values as Values, positionals }
-  } catch (error) {
-    // Node's message goes on with advice about '--' that does not help here.
-    throw new UsageError((error as Error).message.split(/\.\s/)[0] ?? 'bad arguments')
-  }
-}
-
-function milliseconds(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  const value = Number(text)
-  if (!/^\d+$/.test(text) || value > 2 ** 31 - 1) {
-    throw new UsageError(`${option} must be milliseconds from 0 to 2147483647, got '${text}'`)
-  }
-  return value
+  const { values, positionals } = parsed({ args, strict: true, allowPositionals, options })
+  return { values: values as Values, positionals }
 }
 
 function expiryText(expires: number): string {
