@@ -36,7 +36,7 @@ describe('xps state', () => {
       return session.id
     })
     await watching.line(new RegExp(`committed ${id}\n`))
-    expect(await readdir(join(folder, 'store'))).toEqual([`${id}.txt`])
+    expect((await readdir(join(folder, 'store'))).sort()).toEqual(['.xps-lock', `${id}.txt`])
     expect((await ask('ls')).stdout).toMatch(new RegExp(`^${id} {2}expires \\d{4}-\\d\\d-.*Z\n$`))
     expect((await ask('show', id)).stdout).toBe('"user" "Zoë"\n"evil" "\\u001b[2J"\n')
     expect(await ask('rm', id)).toEqual({ code: 0, stdout: '', stderr: '' })
@@ -90,6 +90,21 @@ describe('xps state', () => {
       await Promise.allSettled(writers)
     }
     expect(kept.size).toBeGreaterThan(60)
+  })
+
+  it('leaves a folder to the server that has it, and takes it over from one that was killed', async () => {
+    const args = ['state', '--port', '0', '--store', 'file:claimed']
+    await using first = new Cli(args, folder)
+    await first.line(listening)
+    await using second = new Cli(args, folder)
+    expect(await second.exited).toBe(1)
+    expect(second.stderr).toBe(
+      `xps: claimed is in use by process ${first.process.pid}: one store at a time may have a folder\n`,
+    )
+    first.process.kill('SIGKILL')
+    await first.exited
+    await using third = new Cli(args, folder)
+    await third.line(listening)
   })
 
   it('says what was typed wrong', async () => {

@@ -251,7 +251,7 @@ describe('the state server', () => {
       for (const id of [unknown, `../${unknown}`, 'short', `${unknown}\0`, '/etc/passwd', '']) {
         expect(await client.askAll(`open ${id}`, `open ${id} r`)).toEqual(Array(2).fill('err Could not open session.'))
       }
-      expect(await readdir(folder)).toEqual([])
+      expect(await readdir(folder)).toEqual(['.xps-lock'])
       await using lax = await serve({ strict: false })
       const other = await lax.client()
       expect(await other.askAll(`open ${unknown} r`, `open ${unknown}`, 'put a 1', 'close', `open ${unknown} r`, 'get a')).toEqual([

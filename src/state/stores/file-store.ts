@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   constants,
@@ -13,14 +12,15 @@ import {
 import { access, link, mkdir, open, opendir, readdir, rename, stat, unlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { systemCode, XpsError } from '../../errors.ts'
+import { isXpsError, systemCode, XpsError } from '../../errors.ts'
 import { bytesOption, invalidOption, knownOptions } from '../../options.ts'
 import { readPhpArray, writePhpArray } from '../codec/php-serialize.ts'
 import type { Awaitable, Commit, CommitResult, Container, Lifetimes, Stored, Summary } from '../container.ts'
 import { isId } from '../ids.ts'
 import { DirectorySync } from './directory-sync.ts'
 import { FileCache, type FileState } from './file-cache.ts'
-import { fileNameOf, idOf } from './file-name.ts'
+import { fileNameOf, idOf, isTemporary, temporaryIn } from './file-name.ts'
+import { FolderClaim } from './folder-claim.ts'
 
 /** Options of a {@link FileStore}. */
 export interface FileStoreOptions {
@@ -43,8 +43,6 @@ export interface FileStoreOptions {
 const shortWrite = 64 * 1024
 /** Systems of files tell times in steps of up to so many milliseconds. */
 const longestTick = 2_000
-const temporary = /^\.[0-9a-f]{24}\.tmp$/
-
 /**
  * Keeps each shared session in a file of its own, `<id>.txt`, with what PHP's `serialize` makes of it: what the
  * reference's Filesystem container writes, and reads. One process at a time.
@@ -60,6 +58,7 @@ export class FileStore implements Container {
   readonly #largest: number
   readonly #sync: DirectorySync
   readonly #cache: FileCache
+  #claim: FolderClaim | undefined
   #lifetimes: Lifetimes = { idleLifetime: 0, absoluteLifetime: 0 }
 
   constructor(folder: string, options: FileStoreOptions = {}) {
@@ -79,12 +78,13 @@ export class FileStore implements Container {
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 })
       await access(this.#folder, constants.R_OK | constants.W_OK | constants.X_OK)
+      this.#claim ??= await FolderClaim.take(this.#folder)
       // What a crash has left behind of commits that were never acknowledged.
       for (const name of await readdir(this.#folder)) {
-        if (temporary.test(name)) await unlink(join(this.#folder, name))
+        if (isTemporary(name)) await unlink(join(this.#folder, name))
       }
     } catch (error) {
-      throw this.#failed('open', error)
+      throw isXpsError(error) ? error : this.#failed('open', error)
     }
   }
 
@@ -99,7 +99,7 @@ export class FileStore implements Container {
 
   async commit(id: string, stored: Stored, { expect }: Commit): Promise<CommitResult> {
     const path = this.#pathOf(id)
-    const fresh = join(this.#folder, `.${randomBytes(12).toString('hex')}.tmp`)
+    const fresh = temporaryIn(this.#folder)
     try {
       if (expect === 'present' && !(this.#cache.has(path) ?? (await exists(path)))) return 'missing'
       const state = await this.#write(fresh, stored)
@@ -154,8 +154,11 @@ export class FileStore implements Container {
     }
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#cache.clear()
+    const claim = this.#claim
+    this.#claim = undefined
+    await claim?.release()
   }
 
   async #read(path: string): Promise<Stored | undefined> {

@@ -1,8 +1,8 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Commit, Stored } from '../../../src/state/container.ts'
+import type { Commit, Lifetimes, Stored } from '../../../src/state/container.ts'
 import { FileStore } from '../../../src/state/stores/file-store.ts'
 import { MemoryStore } from '../../../src/state/stores/memory-store.ts'
 import { containerContract } from '../../../src/testing/index.ts'
@@ -57,7 +57,7 @@ describe('FileStore', () => {
   it('writes what the reference would, for nobody else to read', async () => {
     const store = await opened()
     await store.commit(id, storedOf({ foo: 'bar', today: '2004-11-09' }), fresh)
-    expect(await readdir(folder)).toEqual([`${id}.txt`])
+    expect((await readdir(folder)).sort()).toEqual(['.xps-lock', `${id}.txt`])
     const path = join(folder, `${id}.txt`)
     expect(await readFile(path, 'latin1')).toBe('a:2:{s:3:"foo";s:3:"bar";s:5:"today";s:10:"2004-11-09";}')
     expect((await stat(path)).mode & 0o777).toBe(0o600)
@@ -111,13 +111,17 @@ describe('FileStore', () => {
     await store.open({ idleLifetime: day, absoluteLifetime: 2 * day })
     const stored = { ...storedOf({ n: '1' }), created: Date.now() - 5_000, idle: 3_000 }
     await store.commit(id, stored, fresh)
-    const other = new FileStore(folder)
-    await other.open({ idleLifetime: day, absoluteLifetime: 2 * day })
-    expect(await store.read(id)).toEqual(await other.read(id))
+    const toldBy = async (given: Lifetimes): Promise<Stored | undefined> => {
+      const copy = await mkdtemp(join(folder, 'copy-'))
+      await cp(join(folder, `${id}.txt`), join(copy, `${id}.txt`), { preserveTimestamps: true })
+      const other = new FileStore(copy)
+      await other.open(given)
+      return other.read(id)
+    }
+    expect(await store.read(id)).toEqual(await toldBy({ idleLifetime: day, absoluteLifetime: 2 * day }))
     await store.open(lifetimes)
-    await other.open(lifetimes)
     await store.commit(id, storedOf({ n: '2' }), again)
-    expect(await store.read(id)).toEqual(await other.read(id))
+    expect(await store.read(id)).toEqual(await toldBy(lifetimes))
   })
 
   it('keeps nothing in memory with a cacheSize of 0', async () => {
@@ -159,7 +163,7 @@ describe('FileStore', () => {
     await writeFile(join(folder, `.${'a'.repeat(24)}.tmp`), 'half')
     await writeFile(join(folder, '.keep.tmp'), 'not ours')
     await opened()
-    expect(await readdir(folder)).toEqual(['.keep.tmp'])
+    expect((await readdir(folder)).sort()).toEqual(['.keep.tmp', '.xps-lock'])
   })
 
   it('says at the start that a folder cannot be used', async () => {
