@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { link, readFile, rename, unlink, writeFile } from 'node:fs/promises'
+import { link, readFile, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { systemCode, XpsError } from '../../errors.ts'
 import { temporaryIn } from './file-name.ts'
@@ -22,16 +22,24 @@ export class FolderClaim {
   }
 
   /** Rejects with `XPS_BUSY` if another store has the folder, and names its process. */
-  static async take(folder: string): Promise<FolderClaim> {
-    const path = join(folder, claimName)
-    const token = randomBytes(8).toString('hex')
-    const text = `${process.pid} ${beginningOf(process.pid) ?? '-'} ${token}\n`
+  static take(folder: string): Promise<FolderClaim> {
+    return FolderClaim.#put(join(folder, claimName), folder)
+  }
+
+  /**
+   * Puts a claim there; one that is of nobody any more is taken away first. To do that is claimed too, by the name of what
+   * is taken away: two who found the same could else take away what the first of them has put in its place.
+   */
+  static async #put(path: string, folder: string): Promise<FolderClaim> {
+    const text = `${process.pid} ${beginningOf(process.pid) ?? '-'} ${randomBytes(8).toString('hex')}\n`
     while (!(await put(path, text))) {
       const found = await readFile(path, 'latin1').catch(ifGone)
       if (found === undefined) continue
       const owner = liveOwner(found)
       if (owner !== undefined) throw inUse(folder, owner)
-      await removeStale(path, `${path}.${token}`, found)
+      const turn = await FolderClaim.#put(`${path}.${nameOf(found)}`, folder)
+      if ((await readFile(path, 'latin1').catch(ifGone)) === found) await unlink(path)
+      await turn.release()
     }
     return new FolderClaim(path, text)
   }
@@ -58,13 +66,8 @@ async function put(path: string, text: string): Promise<boolean> {
   }
 }
 
-/** Takes away what was found, and nothing that somebody has put in its place meanwhile. */
-async function removeStale(path: string, aside: string, found: string): Promise<void> {
-  await rename(path, aside).catch(ifGone)
-  const taken = await readFile(aside, 'latin1').catch(ifGone)
-  if (taken === undefined) return
-  if (taken !== found) await link(aside, path)
-  await unlink(aside)
+function nameOf(claim: string): string {
+  return createHash('sha256').update(claim).digest('hex').slice(0, 16)
 }
 
 /** The number of the process that a claim is of; undefined if that is gone. */
