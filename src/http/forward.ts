@@ -34,10 +34,10 @@ export class Forward implements Forwarder, Waiter, UpstreamExchange, IncomingRes
   length = 0
   body: Uint8Array | PipeSource = nothing
   tunnel: Tunnel | undefined
+  readonly tunnelTimes: Partial<TunnelTimes>
   readonly #transaction: Transaction
   readonly #group: UpstreamGroup
   readonly #forwarding: Forwarding
-  readonly #tunnelTimes: Partial<TunnelTimes>
   /** What the connection is to be switched to. */
   readonly #upgrade: string | undefined
   #origin: Origin
@@ -75,7 +75,7 @@ export class Forward implements Forwarder, Waiter, UpstreamExchange, IncomingRes
     this.#group = group
     const { forwarding } = rules
     this.#forwarding = forwarding
-    this.#tunnelTimes = rules.tunnelTimes
+    this.tunnelTimes = rules.tunnelTimes
     this.method = request.method
     const { session } = transaction
     // A hook may have taken the field away.
@@ -127,13 +127,6 @@ export class Forward implements Forwarder, Waiter, UpstreamExchange, IncomingRes
 
   get http1(): boolean {
     return this.#http1
-  }
-
-  get tunnelTimes(): TunnelTimes {
-    const { scope, session } = this.#transaction
-    const { tunnelIdleTimeout = session.timeouts.tunnelIdleTimeout, tunnelTimeout = scope.timeouts.tunnelTimeout } =
-      this.#tunnelTimes
-    return { tunnelIdleTimeout, tunnelTimeout }
   }
 
   get pipelined(): boolean {

@@ -55,7 +55,8 @@ export interface Forwarder extends Answerer {
   readonly address: string
   /** When a byte last moved between it and the other side, by the session's clock; 0 for never. */
   readonly lastActive: number
-  readonly tunnelTimes: TunnelTimes
+  /** Those that count before the ones of the session and the scope. */
+  readonly tunnelTimes: Partial<TunnelTimes>
   /** A hook has chosen another address. */
   choose(address: string): void
   /** Gets a connection. */
@@ -389,7 +390,10 @@ export class Transaction extends Lifetime {
 
   /** Those of the transaction hold no more. */
   #deadlinesOfTunnel(deadlines: Deadlines): void {
-    const { tunnelIdleTimeout, tunnelTimeout } = (this.#forward as Forwarder).tunnelTimes
+    const { scope, session } = this
+    const { tunnelIdleTimeout = session.timeouts.tunnelIdleTimeout, tunnelTimeout = scope.timeouts.tunnelTimeout } = (
+      this.#forward as Forwarder
+    ).tunnelTimes
     deadlines.offer(this.stateSince, tunnelTimeout, 'tunnel-age')
     deadlines.offer(Math.max(this.stateSince, this.lastActive), tunnelIdleTimeout, 'tunnel-idle')
     this.#forward?.deadlines(deadlines)

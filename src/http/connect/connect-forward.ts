@@ -16,9 +16,9 @@ export class ConnectForward implements Forwarder, IncomingResponse {
   readonly body: Uint8Array = new Uint8Array(0)
   readonly head: ResponseHead = new ResponseHead(200, 'Connection Established', '1.1', new Fields())
   tunnel: Tunnel | undefined
+  readonly tunnelTimes: Partial<TunnelTimes>
   readonly #transaction: Transaction
   readonly #rules: ConnectRules
-  readonly #tunnelTimes: Partial<TunnelTimes>
   /** Chosen by a hook, which is believed. */
   #chosen: string | undefined
   #connection: Connection | undefined
@@ -27,19 +27,12 @@ export class ConnectForward implements Forwarder, IncomingResponse {
   constructor(transaction: Transaction, rules: ConnectRules, tunnelTimes: Partial<TunnelTimes>) {
     this.#transaction = transaction
     this.#rules = rules
-    this.#tunnelTimes = tunnelTimes
+    this.tunnelTimes = tunnelTimes
     transaction.scope.mayTunnel()
   }
 
   get address(): string {
     return this.#chosen ?? this.#connection?.address ?? this.#transaction.request.target
-  }
-
-  get tunnelTimes(): TunnelTimes {
-    const { scope, session } = this.#transaction
-    const { tunnelIdleTimeout = session.timeouts.tunnelIdleTimeout, tunnelTimeout = scope.timeouts.tunnelTimeout } =
-      this.#tunnelTimes
-    return { tunnelIdleTimeout, tunnelTimeout }
   }
 
   get lastActive(): number {
