@@ -1,6 +1,7 @@
+import { Input, type InputOwner } from '../core/input.ts'
 import type { XpsError } from '../errors.ts'
 import { invalidOption } from '../options.ts'
-import { PipeSink } from '../pipe/sink.ts'
+import type { PipeSink } from '../pipe/sink.ts'
 import { DimeDecoder } from './framing/dime-decoder.ts'
 import { encodeDime } from './framing/dime-encoder.ts'
 import { EnvelopeText } from './framing/envelope-text.ts'
@@ -49,7 +50,7 @@ export interface WireSide {
 }
 
 /** The bytes of one connection as messages, both ways, whatever the framing. */
-export class Wire implements NmfHandler {
+export class Wire implements NmfHandler, InputOwner {
   /** What the peer sends goes here. */
   readonly input: PipeSink
   /** What the peer is sent comes from here. */
@@ -81,7 +82,7 @@ export class Wire implements NmfHandler {
     this.#limits = limits
     this.#frame = { ...limits.frame }
     this.#framings = framings
-    this.input = new WireInput(this)
+    this.input = new Input(this)
     this.outbox = new Outbox(
       {
         outboxReady: () => owner.wireReady(),
@@ -287,35 +288,11 @@ export class Wire implements NmfHandler {
   }
 
   /** @internal The bytes are over. */
-  inputEnded(error: XpsError | undefined): void {
+  received(error: XpsError | undefined): void {
     const cut = error === undefined && !this.#dead && this.#decoder !== undefined && !this.#decoder.idle
     this.#dead = true
     if (cut) this.#owner.broken(new Rejection('framing', 'it ends in the middle of a message'))
     else this.#owner.wireEnded(error)
-  }
-}
-
-class WireInput extends PipeSink {
-  readonly #wire: Wire
-
-  constructor(wire: Wire) {
-    super({ write(): void {} })
-    this.#wire = wire
-  }
-
-  override take(chunk: Uint8Array): number {
-    // Sockets, and the queue of a pipe, bring nothing but Buffers.
-    return this.#wire.receive(chunk as Buffer)
-  }
-
-  override sourceEnded(error: XpsError | undefined): void {
-    super.sourceEnded(error)
-    this.#wire.inputEnded(error)
-  }
-
-  override aborted(error: XpsError): void {
-    super.aborted(error)
-    this.#wire.inputEnded(error)
   }
 }
 
