@@ -157,21 +157,7 @@ export class SessionTable implements SessionKeeper {
         lock.release()
         return undefined
       }
-      return ask<Stored | undefined, StateFault | undefined>(
-        () => this.#container.read(id),
-        (stored) => {
-          if (stored === undefined || stored.expires > this.now) return over()
-          return ask<boolean | 'fenced', StateFault | undefined>(
-            () => this.#container.destroy(id, lock.fence),
-            (there) => {
-              if (there === true) this.#expired(id)
-              return over()
-            },
-            (error) => this.#failed(error, faults.failed, lock),
-          )
-        },
-        (error) => this.#failed(error, faults.failed, lock),
-      )
+      return this.#readLocked<undefined>(id, lock, over, over)
     })
     return done instanceof Promise ? done.then(() => {}) : undefined
   }
@@ -303,15 +289,25 @@ export class SessionTable implements SessionKeeper {
       lock.release()
       return faults.open
     }
-    return ask<Stored | undefined, SharedSession | StateFault>(
+    return this.#readLocked<SharedSession>(id, lock, (stored) => this.#openStored(id, lock, stored), missing)
+  }
+
+  /** What is there, for whoever has the lock: what has expired is removed first, and is missing then. */
+  #readLocked<R>(
+    id: string,
+    lock: HeldLock,
+    there: (stored: Stored) => R | StateFault,
+    missing: () => R | StateFault,
+  ): Awaitable<R | StateFault> {
+    return ask<Stored | undefined, R | StateFault>(
       () => this.#container.read(id),
       (stored) => {
         if (stored === undefined) return missing()
-        if (stored.expires > this.now) return this.#openStored(id, lock, stored)
-        return ask<boolean | 'fenced', SharedSession | StateFault>(
+        if (stored.expires > this.now) return there(stored)
+        return ask<boolean | 'fenced', R | StateFault>(
           () => this.#container.destroy(id, lock.fence),
-          (there) => {
-            if (there === true) this.#expired(id)
+          (removed) => {
+            if (removed === true) this.#expired(id)
             return missing()
           },
           (error) => this.#failed(error, faults.failed, lock),
