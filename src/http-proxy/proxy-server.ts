@@ -5,67 +5,26 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { EventEmitter } from 'eventemitter3'
 import { systemClock } from '../clock.ts'
-import { asXpsError, systemCode, XpsError } from '../errors.ts'
-import type { ResponseHead } from '../http/messages.ts'
+import { asXpsError, XpsError } from '../errors.ts'
 import { Wheel } from '../lifetime/wheel.ts'
 import { invalidOption } from '../options.ts'
 import { hostFault } from '../pipe/host-fault.ts'
+import type { CallOwner } from './call.ts'
 import { waitsForContinue } from './client-response.ts'
 import { ForwardExchange } from './forward-exchange.ts'
 import { Generation } from './generation.ts'
 import { checkOptions, mergeOptions, type ProxyServerOptions, timesOf } from './options.ts'
 import { outgoingOf } from './outgoing.ts'
 import { ProxyError } from './proxy-error.ts'
+import type { ProxyServerEvents } from './proxy-events.ts'
 import { ProxyRequest } from './proxy-request.ts'
-import type { ProxyResponse } from './proxy-response.ts'
-import type { ProxySocket } from './proxy-socket.ts'
-import { type Hop, hopAfter, redirectsOption } from './redirect-hop.ts'
+import { type Hop, redirectsOption } from './redirect-hop.ts'
 import { bodyOf, noBody, type RequestBody, twice } from './request-body.ts'
-import { type ProxyTargetDetailed, readTarget, type Target } from './target.ts'
+import { readTarget, type Target } from './target.ts'
 import { UpgradeCall, type UpgradeErrorCallback, upgradeArguments } from './upgrade-call.ts'
 import { UpgradeExchange } from './upgrade-exchange.ts'
+import { type ProxyErrorCallback, WebCall } from './web-call.ts'
 import { WebExchange } from './web-exchange.ts'
-
-/** What a {@link ProxyServer} tells, by the names and arguments of http-proxy. */
-export interface ProxyServerEvents {
-  /** A request cannot be answered, or not wholly: whoever listens answers it, unless the head was sent. */
-  error: [
-    error: ProxyError,
-    req: IncomingMessage | undefined,
-    res: ServerResponse | Duplex | undefined,
-    target: URL | ProxyTargetDetailed | undefined,
-  ]
-  /** A request is about to be sent on. */
-  start: [req: IncomingMessage, res: ServerResponse, target: URL | ProxyTargetDetailed]
-  /** The request to the target is there, and may be edited. */
-  proxyReq: [proxyReq: ProxyRequest, req: IncomingMessage, res: ServerResponse, options: ProxyServerOptions]
-  /** The head of the target's response is there, and may be edited. */
-  proxyRes: [proxyRes: ProxyResponse, req: IncomingMessage, res: ServerResponse]
-  /** The request for an upgrade is there, and may be edited. */
-  proxyReqWs: [
-    proxyReq: ProxyRequest,
-    req: IncomingMessage,
-    socket: Duplex,
-    options: ProxyServerOptions,
-    head: Uint8Array,
-  ]
-  /** A target has agreed to an upgrade, and bytes are about to flow. */
-  open: [proxySocket: ProxySocket]
-  /** A tunnel is over, however it ended. The head is empty: what came early has been passed on. */
-  close: [proxyRes: ProxyResponse, proxySocket: ProxySocket, proxyHead: Buffer]
-  /** The target's response has come whole. */
-  end: [req: IncomingMessage, res: ServerResponse, proxyRes: ProxyResponse]
-  /** The client has left before it had its response. */
-  econnreset: [error: ProxyError, req: IncomingMessage, res: ServerResponse, target: URL | ProxyTargetDetailed]
-}
-
-/** Is told, in place of listeners, that a request cannot be answered; `next` of Express and Connect is one. */
-export type ProxyErrorCallback = (
-  error: ProxyError,
-  req: IncomingMessage,
-  res: ServerResponse,
-  target: URL | ProxyTargetDetailed | undefined,
-) => void
 
 /** Numbers of a {@link ProxyServer}. */
 export interface ProxyServerStats {
@@ -83,7 +42,7 @@ export interface ProxyServerStats {
  * Whatever client or target do, nothing is thrown: errors are told to the callback of a request, or else to listeners to
  * `error`, who answer; where there are neither, the client is answered 502, 504 or the like.
  */
-export class ProxyServer extends EventEmitter<ProxyServerEvents> {
+export class ProxyServer extends EventEmitter<ProxyServerEvents> implements CallOwner {
   /** For all requests; may be changed between them. */
   options: ProxyServerOptions
   readonly #wheel = new Wheel(systemClock)
@@ -133,7 +92,7 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     options?: ProxyServerOptions | ProxyErrorCallback,
     callback?: ProxyErrorCallback,
   ): Promise<void> {
-    const call = new Call(this, req, res, typeof options === 'function' ? options : callback)
+    const call = new WebCall(this, req, res, typeof options === 'function' ? options : callback)
     try {
       const given = typeof options === 'object' && options !== null ? options : undefined
       if (given !== undefined) checkOptions(given)
@@ -255,8 +214,8 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
     }
   }
 
-  #begin(call: Call, options: ProxyServerOptions): void {
-    const { req, res } = call
+  #begin(call: WebCall, options: ProxyServerOptions): void {
+    const { req, client: res } = call
     const target = optionalTarget('target', options.target)
     const forward = optionalTarget('forward', options.forward)
     const first = target ?? forward
@@ -279,9 +238,9 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
       const sentHead = target === undefined ? head : shown.close(versionOf(req))
       const route = generation.route(forward, options)
       new ForwardExchange({ req, head: sentHead, body: copy, route, times, generation }, (error) =>
-        this.#forwardFailed(call, error, forward),
+        call.forwardFailed(error, forward.url),
       ).start()
-      if (target === undefined) return this.#answerForwarded(call, copy)
+      if (target === undefined) return call.forwarded(copy)
     }
     if (target === undefined) return
     call.asked = asked
@@ -296,7 +255,7 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
   }
 
   #beginUpgrade(call: UpgradeCall, options: ProxyServerOptions): void {
-    const { req, socket, head } = call
+    const { req, client: socket, head } = call
     const target = optionalTarget('target', options.target)
     if (target === undefined) throw invalidOption('target', undefined, "a URL such as 'ws://127.0.0.1:3000'")
     call.target = target.url
@@ -314,143 +273,15 @@ export class ProxyServer extends EventEmitter<ProxyServerEvents> {
   }
 
   /** What is going to be sent, after listeners have seen it. */
-  #ask(call: Call | undefined, options: ProxyServerOptions, target: Target, req = call?.req): ProxyRequest {
+  #ask(call: WebCall | undefined, options: ProxyServerOptions, target: Target, req = call?.req): ProxyRequest {
     const outgoing = outgoingOf(req as IncomingMessage, options, target)
     // Node's server has told the client to go on, so there is nothing to wait for.
-    if (call === undefined || !waitsForContinue(call.req, call.res)) outgoing.fields.delete('expect')
+    if (call === undefined || !waitsForContinue(call.req, call.client)) outgoing.fields.delete('expect')
     const asked = new ProxyRequest(outgoing, target.host, target.secure)
     if (call !== undefined && this.listenerCount('proxyReq') > 0) {
-      this.emit('proxyReq', asked, call.req, call.res, shownOptions(options))
+      this.emit('proxyReq', asked, call.req, call.client, shownOptions(options))
     }
     return asked
-  }
-
-  #forwardFailed(call: Call, error: ProxyError, forward: Target): void {
-    if (error.cause.origin === 'client') {
-      this.tell(() => this.emit('econnreset', error, call.req, call.res, forward.url))
-    } else if (call.callback !== undefined) {
-      this.tell(() => call.callback?.(error, call.req, call.res, forward.url))
-    } else this.tell(() => this.emit('error', error, call.req, call.res, forward.url))
-  }
-
-  /** There is nobody else who answers: it is done as soon as the request was read. */
-  #answerForwarded(call: Call, body: RequestBody): void {
-    const { req, res } = call
-    const answer = (): void => {
-      if (!res.writableEnded && !res.destroyed) res.end()
-    }
-    res.once('close', () => call.over())
-    if (body.complete || req.readableEnded) answer()
-    else req.once('end', answer)
-  }
-}
-
-/** One call of {@link ProxyServer.web}: whom to tell, and what was promised. */
-class Call {
-  readonly req: IncomingMessage
-  readonly res: ServerResponse
-  readonly callback: ProxyErrorCallback | undefined
-  readonly promise: Promise<void>
-  target: URL | ProxyTargetDetailed | undefined
-  asked: ProxyRequest | undefined
-  /** What was sent last, and how something is sent. */
-  hop: Hop | undefined
-  send: ((hop: Hop) => void) | undefined
-  /** How many redirects are followed yet. */
-  redirects = 0
-  #next: Hop | undefined
-  readonly #server: ProxyServer
-  #resolve: () => void = () => {}
-  #reject: (error: ProxyError) => void = () => {}
-
-  constructor(
-    server: ProxyServer,
-    req: IncomingMessage,
-    res: ServerResponse,
-    callback: ProxyErrorCallback | undefined,
-  ) {
-    this.#server = server
-    this.req = req
-    this.res = res
-    this.callback = callback
-    this.promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-    })
-  }
-
-  get wantsResponses(): boolean {
-    const server = this.#server
-    if (server.listenerCount('proxyRes') > 0 || server.listenerCount('end') > 0) return true
-    return (this.asked?.listenerCount('response') ?? 0) > 0
-  }
-
-  follows(response: ResponseHead): boolean {
-    this.#next = this.redirects > 0 && this.hop !== undefined ? hopAfter(this.hop, response) : undefined
-    return this.#next !== undefined
-  }
-
-  followed(): void {
-    this.redirects--
-    this.hop = this.#next as Hop
-    try {
-      this.send?.(this.hop)
-    } catch (error) {
-      this.failed(new ProxyError(asXpsError(error, 'XPS_FAULT', 'the redirect cannot be followed', { status: 502 })))
-    }
-  }
-
-  responded(response: ProxyResponse): void {
-    this.asked?.emit('response', response)
-    this.#server.emit('proxyRes', response, this.req, this.res)
-  }
-
-  ended(response: ProxyResponse): void {
-    this.#server.tell(() => this.#server.emit('end', this.req, this.res, response))
-  }
-
-  left(error: ProxyError): void {
-    const { target } = this
-    if (target !== undefined)
-      this.#server.tell(() => this.#server.emit('econnreset', error, this.req, this.res, target))
-  }
-
-  failed(error: ProxyError): void {
-    const { req, res, target, callback, asked } = this
-    const server = this.#server
-    const told = callback !== undefined || server.listenerCount('error') > 0
-    try {
-      if (asked !== undefined && asked.listenerCount('error') > 0) asked.emit('error', error)
-      if (callback !== undefined) callback(error, req, res, target)
-      else server.emit('error', error, req, res, target)
-    } catch (fault) {
-      // Many answer without a look whether they still can.
-      if (systemCode(fault) !== 'ERR_HTTP_HEADERS_SENT') process.emitWarning(hostFault(fault))
-    }
-    if (told) return this.#resolve()
-    // Whoever waits for the promise is the first who may answer; whoever does not is not bothered.
-    this.promise.catch(() => {})
-    this.#reject(error)
-    setImmediate(() => this.#answer(error))
-  }
-
-  over(): void {
-    const { asked, res } = this
-    if (asked !== undefined) this.#server.tell(() => asked.emit('close'))
-    if (res.writableFinished || res.destroyed || res.closed) this.#resolve()
-    else res.once('close', () => this.#resolve())
-  }
-
-  #answer(error: ProxyError): void {
-    const { req, res } = this
-    if (res.headersSent || res.writableEnded || res.destroyed) return
-    const { statusCode } = error
-    res.statusCode = statusCode
-    for (const [name, value] of Object.entries(error.cause.headers ?? {})) res.setHeader(name, value)
-    res.setHeader('Content-Type', 'text/plain; charset=utf-8')
-    // What is left of a long body is not waited for.
-    if (!req.complete && req.httpVersionMajor < 2) res.setHeader('Connection', 'close')
-    res.end(`${statusCode} ${STATUS_CODES[statusCode] ?? ''}\n`)
   }
 }
 
