@@ -176,7 +176,7 @@ describe('a client', () => {
     await using client = await served.loggedIn({ tls: { ca: authority.ca.pem.cert } })
     expect((await client.request('urn:test/echo', n(1))).body?.text).toBe('1')
     expect(seen).toEqual([true])
-    await expect(served.loggedIn()).rejects.toBeDefined()
+    await expect(served.loggedIn()).rejects.toEqual(code('XPS_RESET'))
     expect(served.server.stats().connections).toBe(1)
   })
 
@@ -189,8 +189,9 @@ describe('a client', () => {
     await using served = await Served.start({ processors: echo }, {}, { tls })
     await using client = await served.loggedIn({ tls: { ca, ...authority.issue('ann').pem } })
     expect((await client.request('urn:test/echo', n(1))).body?.text).toBe('1')
-    await expect(served.loggedIn({ tls: { ca, ...others.issue('ann').pem } })).rejects.toBeDefined()
-    await expect(served.loggedIn({ tls: { ca } })).rejects.toBeDefined()
+    await expect(served.loggedIn({ tls: { ca, ...others.issue('ann').pem } })).rejects.toEqual(code('XPS_RESET'))
+    await expect(served.loggedIn({ tls: { ca } })).rejects.toEqual(code('XPS_RESET'))
+    await until(() => expect(served.core.stats().refused.tls).toBe(2))
     expect(served.server.stats()).toMatchObject({ sessions: 1, logins: 1 })
   })
 })
@@ -203,7 +204,7 @@ describe('a client whose connection breaks', () => {
     const failed = expect(waiting).rejects.toEqual(code('XPS_RESET'))
     for (const session of served.core.sessions) session.abort()
     await failed
-    expect(await client.closed).toBeDefined()
+    expect(await client.closed).toEqual(code('XPS_RESET'))
     await until(() => expect(served.server.stats().sessions).toBe(0))
   })
 
