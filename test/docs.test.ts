@@ -175,6 +175,53 @@ describe('docs/admission.md', () => {
   })
 })
 
+describe('stats()', () => {
+  /** Where the numbers of each are. */
+  const places: Record<string, [page: string, heading: string]> = {
+    Stats: ['docs/admission.md', '## Numbers'],
+    HttpStats: ['docs/http.md', '## Numbers'],
+    OriginStats: ['docs/http.md', '## Numbers'],
+    HealthStats: ['docs/upstreams.md', '### Health checks'],
+    ProxyServerStats: ['docs/from-http-proxy.md', '## Methods'],
+    CookieSessionsStats: ['docs/cookie-sessions.md', '## Numbers'],
+    SoapStats: ['docs/soap.md', '## Numbers'],
+    StaticNumbers: ['docs/static.md', '## The cache'],
+    StateServerStats: ['docs/state.md', '## Numbers'],
+    SharedSessionsStats: ['docs/state.md', '## Numbers'],
+    LockNumbers: ['docs/state.md', '## Numbers'],
+    StateClientStats: ['docs/state.md', '## Numbers'],
+  }
+
+  it('is of the interfaces that are known here', () => {
+    const all = [...interfaces.keys()].filter((name) => /Stats$|Numbers$/.test(name))
+    expect(Object.keys(places).toSorted()).toEqual(all.toSorted())
+  })
+
+  for (const [name, [page, heading]] of Object.entries(places)) {
+    it(`has each of the ${name} on ${page}`, () => {
+      const words = namesIn(sectionOf(page, heading)).flatMap((text) => text.match(/\w+/g) ?? [])
+      for (const { name: field } of interfaces.get(name) ?? []) expect(words, field).toContain(field)
+    })
+  }
+})
+
+describe('docs/command-line.md', () => {
+  const sources = readdirSync(join(root, 'src/cli')).map((file) => read(`src/cli/${file}`))
+
+  it('has one row for each flag that is taken, and no other', () => {
+    const rows = rowsOf(read('docs/command-line.md')).flatMap(([first]) => namesIn(first))
+    const described = rows.flatMap((text) => /^--([\w-]+)/.exec(text)?.[1] ?? [])
+    const taken = sources.flatMap((source) => [...source.matchAll(/'?([\w-]+)'?: \{ type: '(?:string|boolean)'/g)])
+    expect([...new Set(described)].toSorted()).toEqual([...new Set(taken.map(([, flag]) => flag))].toSorted())
+  })
+
+  it('has the variables that are read', () => {
+    const variables = sources.flatMap((source) => [...source.matchAll(/process\.env\['(\w+)'\]/g)])
+    expect(variables.length).toBeGreaterThan(2)
+    for (const [, name = ''] of variables) expect(namesIn(read('docs/command-line.md'))).toContain(name)
+  })
+})
+
 /** A piece of JavaScript on a page. After ```js it is only read, after ```js run it is run. */
 interface Snippet {
   name: string
