@@ -105,6 +105,21 @@ describe('a server that calls back', () => {
     ])
   })
 
+  it('dials only so many at a time', async () => {
+    await using served = await Served.start({ callBack: { maxDialling: 1 } })
+    await using silent = await TestServer.start()
+    const first = await served.raw()
+    const waiting = first.login('right', login(silent.port))
+    const dialled = await silent.accept()
+    const second = await served.raw()
+    expect((await second.login('right', login(silent.port))).fault?.has('CallBackRefused')).toBe(true)
+    expect(silent.accepted).toBe(1)
+    dialled.reset()
+    expect((await waiting).fault?.has('CallBackRefused')).toBe(true)
+    await using client = await served.loggedIn({ callBack: true })
+    expect(client.connected).toBe(true)
+  })
+
   it('does so for nobody where it is told not to', async () => {
     await using served = await Served.start({ callBack: false })
     await expect(served.loggedIn({ callBack: true })).rejects.toMatchObject({ message: 'clients are not called back' })

@@ -57,6 +57,12 @@ describe('a client', () => {
     expect(client.connected).toBe(true)
   })
 
+  it('waits for requestTimeout where a request says nothing', async () => {
+    await using served = await Served.start({ processors: { 'urn:test/never': () => {} } })
+    await using client = await served.loggedIn({ requestTimeout: 50 })
+    await expect(client.request('urn:test/never')).rejects.toMatchObject({ code: 'XPS_TIMEOUT', reason: 'reply' })
+  })
+
   it('is told at once of a request that is over a limit of the server', async () => {
     await using served = await Served.start({ processors: echo, maxNodes: 50 })
     await using client = await served.loggedIn()

@@ -342,6 +342,49 @@ describe('what a server does not take', () => {
     expect(served.rejected).toEqual([reason])
   })
 
+  it.each([
+    ['maxDepth', 8, (count: number) => '<x>'.repeat(count - 2) + '</x>'.repeat(count - 2)],
+    ['maxAttributes', 5, (count: number) => `<x ${[...Array(count).keys()].map((at) => `a${at}="1"`).join(' ')}/>`],
+    ['maxText', 200, (count: number) => `<x>${'x'.repeat(count)}</x>`],
+  ])('is XML beyond %s; the connection goes on', async (option, most, body) => {
+    await using served = await Served.start({ processors: echo, [option]: most })
+    const raw = await served.raw()
+    await raw.login()
+    await raw.send('urn:test/echo', body(most))
+    expect((await raw.next()).action).toBe('urn:test/echoResponse')
+    await raw.send('urn:test/echo', body(most + 1))
+    expect((await raw.next()).fault?.faultCode).toBe('Sender')
+    expect(served.rejected).toEqual(['too-large'])
+    await raw.send('urn:test/echo', body(most))
+    expect((await raw.next()).action).toBe('urn:test/echoResponse')
+  })
+
+  it('is an attachment more than maxAttachments: the connection is closed', async () => {
+    await using served = await Served.start({ processors: echo, maxAttachments: 2 })
+    const raw = await served.raw()
+    await raw.login()
+    const attachments = ['1', '2', '3'].map((id) => ({ id, type: 'text/plain', data: Buffer.from(id) }))
+    const text = raw.envelope(
+      `<a:Action>urn:test/echo</a:Action><a:MessageID>urn:1</a:MessageID><Session xmlns="${own}">${raw.sessionId}</Session>`,
+      '',
+    )
+    await raw.sendText(text, attachments.slice(1))
+    expect((await raw.next()).action).toBe('urn:test/echoResponse')
+    await raw.sendText(text, attachments)
+    await raw.peer.ended()
+    expect(served.rejected).toEqual(['too-large'])
+  })
+
+  it('is an action that nobody has a processor for', async () => {
+    await using served = await Served.start({ processors: echo })
+    const raw = await served.raw()
+    await raw.login()
+    await raw.send('urn:test/unknown')
+    expect((await raw.next()).fault?.has('ActionNotSupported', wsa10)).toBe(true)
+    expect(served.rejected).toEqual(['unknown-action'])
+    expect(served.server.stats().rejected['unknown-action']).toBe(1)
+  })
+
   it('is one byte more than 4 MiB; 4 MiB it takes', async () => {
     await using served = await Served.start({
       processors: { 'urn:test/size': ({ body }) => xml('', 'n', body?.text.length) },

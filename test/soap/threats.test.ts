@@ -96,6 +96,16 @@ describe('before it has logged in, a client', () => {
     expect((await other.next()).action).toBe('urn:test/nResponse')
   })
 
+  it('sends no longer ones than maxLoginBytes', async () => {
+    await using served = await Served.start({ maxLoginBytes: 2_000 })
+    const long = await served.raw()
+    await long.send(`${own}/login`, login('a', 'ann', 'right', 'x'.repeat(2_000)), { session: false })
+    await long.peer.ended()
+    expect(served.rejected).toEqual(['too-large'])
+    const short = await served.raw()
+    expect((await short.login('right', 'x'.repeat(500))).body?.name).toBe('Accepted')
+  })
+
   it.each([
     ['name', login('a', 'n'.repeat(1_025))],
     ['password', login('a', 'ann', 'p'.repeat(1_025))],

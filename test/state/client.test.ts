@@ -71,6 +71,20 @@ describe('StateClient', () => {
     expect(served.core.stats().accepted).toBe(1)
   })
 
+  it('breaks off a reply that is longer than maxReplyLength, and goes on with another connection', async () => {
+    await using served = await serve()
+    await using state = clientOf(served, { maxReplyLength: 2_000 })
+    const id = await state.newSession(async (session) => {
+      await session.put('long', 'x'.repeat(5_000))
+      await session.put('short', 'y'.repeat(1_000))
+      return session.id
+    })
+    await expect(state.session(id, (session) => session.get('long'))).rejects.toMatchObject({
+      message: expect.stringContaining('a reply is too long'),
+    })
+    expect(await state.session(id, (session) => session.get('short'))).toBe('y'.repeat(1_000))
+  })
+
   it('rolls back and unlocks when the function fails, and keeps its connection', async () => {
     await using served = await serve()
     await using state = clientOf(served)

@@ -66,6 +66,21 @@ describe('LockTable', () => {
     expect(locks.numbers).toMatchObject({ timedOut: 1, waiting: 0 })
   })
 
+  it('says how long those waited who got it, together and at the longest', async () => {
+    const { clock, locks, told, wait } = table()
+    const first = locks.take(id) as Lock
+    wait('b')
+    clock.advance(300)
+    wait('c')
+    clock.advance(200)
+    first.release()
+    await turn()
+    clock.advance(400)
+    ;(told[0]?.[1] as Lock).release()
+    await turn()
+    expect(locks.numbers).toMatchObject({ waited: 2, waitTime: 500 + 600, longestWait: 600 })
+  })
+
   it('bounds the queue, and takes who will not wait at all at his word', () => {
     const { locks, told } = table({ lease: 1_000, maxWaiters: 1 })
     locks.take(id)

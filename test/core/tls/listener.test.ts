@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
-import { copyFileSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
+import { copyFileSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs'
 import { connect as connectPlain } from 'node:net'
 import { join } from 'node:path'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
@@ -67,6 +67,12 @@ const rsaKey = generateKeyPairSync('rsa', {
   publicKeyEncoding: { type: 'spki', format: 'pem' },
 }).privateKey
 
+/** In one step: nobody reads half of it. */
+function replace(file: string, by: string): void {
+  copyFileSync(file, `${by}.new`)
+  renameSync(`${by}.new`, by)
+}
+
 describe('A relay with TLS', () => {
   it('moves the bytes of both directions, half-closes and large answers included', async () => {
     await using server = await TestServer.start((peer) => {
@@ -117,6 +123,34 @@ describe('A relay with TLS', () => {
     const silent = await secure(served.port)
     silent.peer.end()
     await until(() => expect(served.core.stats().refused.tls).toBe(1))
+  })
+
+  it('speaks the versions and ciphers that it is told to, and no others', async () => {
+    const cipher = 'ECDHE-ECDSA-AES256-GCM-SHA384'
+    await using old = await listening({ maxVersion: 'TLSv1.2', ciphers: cipher })
+    const { socket, peer } = await secure(old.port)
+    expect([socket.getProtocol(), socket.getCipher().name]).toEqual(['TLSv1.2', cipher])
+    peer.end()
+    const others = { ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' }
+    await expect(secure(old.port, others)).rejects.toThrow(/handshake failure/)
+    await expect(secure(old.port, { minVersion: 'TLSv1.3' })).rejects.toThrow(/protocol version/)
+    await using young = await listening({ minVersion: 'TLSv1.3' })
+    await expect(secure(young.port, { maxVersion: 'TLSv1.2' })).rejects.toThrow(/protocol version/)
+    const { socket: now, peer: one } = await secure(young.port)
+    expect(now.getProtocol()).toBe('TLSv1.3')
+    one.end()
+  })
+
+  it('reads a key that a passphrase protects, with that passphrase only', async () => {
+    const key = createPrivateKey(one.pem.key)
+    const secret = key.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'open' }) as string
+    await using served = await listening({ key: secret, passphrase: 'open' })
+    const { peer } = await secure(served.port)
+    peer.end()
+    for (const passphrase of ['closed', undefined]) {
+      const tls = { key: secret, ...(passphrase === undefined ? {} : { passphrase }) }
+      await expect(listening(tls)).rejects.toThrow(/tls must be a certificate with its key/)
+    }
   })
 
   it('works on a Unix-domain socket, where clients have no address', async () => {
@@ -231,13 +265,13 @@ describe('Certificates', () => {
     const old = await secure(served.port)
     const before = await serial()
     // The key is another's for a moment: what was there goes on, and the host hears of it.
-    copyFileSync(renewed.files.cert, files.cert)
+    replace(renewed.files.cert, files.cert)
     await until(async () => {
       clock.advance(1_000)
       expect(served.faults.map(({ code }) => code)).toEqual(['XPS_TLS'])
     })
     expect(await serial()).toBe(before)
-    copyFileSync(renewed.files.key, files.key)
+    replace(renewed.files.key, files.key)
     await until(async () => {
       clock.advance(1_000)
       expect(await serial()).not.toBe(before)

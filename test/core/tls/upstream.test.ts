@@ -1,3 +1,4 @@
+import { createPrivateKey } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { createServer, type Server, type TlsOptions } from 'node:tls'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -81,6 +82,32 @@ describe('An upstream with TLS', () => {
     expect(error).toMatchObject({ code: 'XPS_TLS', origin: 'upstream', retryable: true })
     expect(error?.message).toContain(code)
     expect((await relayed(`localhost:${server.port}`, { tls: { ...tls, verify: false } })).text).toHaveLength(600_000)
+  })
+
+  it('is spoken to in the versions and ciphers that it is told to, and in no others', async () => {
+    await using server = await echoing({ ...named.pem, maxVersion: 'TLSv1.2' })
+    const cipher = 'ECDHE-ECDSA-AES128-GCM-SHA256'
+    const to = (tls: UpstreamTlsOptions): Upstream => new Upstream(`localhost:${server.port}`, { tls: { ca, ...tls } })
+    const connection = to({ ciphers: cipher }).connect()
+    await new Promise<void>((resolve) => connection.on('open', resolve))
+    expect(connection.tls).toMatchObject({ version: 'TLSv1.2', cipher: 'TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256' })
+    connection.abort()
+    await connection.closed
+    expect(await failure(to({ minVersion: 'TLSv1.3' }))).toMatchObject({ code: 'XPS_TLS', origin: 'upstream' })
+    await using young = await echoing({ ...named.pem, minVersion: 'TLSv1.3' })
+    const old = new Upstream(`localhost:${young.port}`, { tls: { ca, maxVersion: 'TLSv1.2' } })
+    expect(await failure(old)).toMatchObject({ code: 'XPS_TLS', origin: 'upstream' })
+  })
+
+  it('gets our certificate also if a passphrase protects its key', async () => {
+    await using server = await echoing({ ...named.pem, ca, requestCert: true, rejectUnauthorized: true })
+    const secret = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'open' } as const
+    const key = createPrivateKey(client.pem.key).export(secret) as string
+    const tls = { ca, cert: client.pem.cert, key, passphrase: 'open' }
+    expect((await relayed(`localhost:${server.port}`, { tls })).said).toMatchObject({ authorized: true })
+    expect(() => new Upstream('localhost:1', { tls: { ...tls, passphrase: 'closed' } })).toThrow(
+      /^upstream.tls must be/,
+    )
   })
 
   it('that speaks no TLS is told as that', async () => {
