@@ -32,12 +32,7 @@ export abstract class Call<Client extends ServerResponse | Duplex> {
   #resolve: () => void = () => {}
   #reject: (error: ProxyError) => void = () => {}
 
-  constructor(
-    owner: CallOwner,
-    req: IncomingMessage,
-    client: Client,
-    callback: CallErrorCallback<Client> | undefined,
-  ) {
+  constructor(owner: CallOwner, req: IncomingMessage, client: Client, callback: CallErrorCallback<Client> | undefined) {
     this.owner = owner
     this.req = req
     this.client = client
