@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Stored } from '../../../src/state/container.ts'
@@ -159,6 +160,22 @@ class Peer implements AsyncDisposable {
     return this.#answer()
   }
 
+  /**
+   * Does something while the peer is stopped. It may have been stopped in the midst of a write, and nobody else can write
+   * then: LMDB's writers take turns. So where it takes long the peer may end that write.
+   */
+  async whileStopped<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.process.kill('SIGSTOP')
+    const working = work()
+    const done = working.then(() => true)
+    while (!(await Promise.race([done, setTimeout(2_000, false)]))) {
+      this.process.kill('SIGCONT')
+      await setTimeout(5)
+      this.process.kill('SIGSTOP')
+    }
+    return working
+  }
+
   async #answer(): Promise<unknown> {
     const [{ result, code }] = await once(this.process, 'message')
     return code ?? result
@@ -242,8 +259,7 @@ describe('LmdbStore, of several processes', () => {
     await using peer = await Peer.start({}, 200)
     await peer.ask('open', id)
     await peer.ask('put', id, 'late')
-    peer.process.kill('SIGSTOP')
-    const session = await sessions.openSession(id)
+    const session = await peer.whileStopped(() => sessions.openSession(id))
     const closing = peer.ask('close', id)
     peer.process.kill('SIGCONT')
     expect(await closing).toBe('XPS_LOCK_LOST')
@@ -261,11 +277,12 @@ describe('LmdbStore, of several processes', () => {
     await using peer = await Peer.start(options)
     await peer.ask('open', id)
     await peer.ask('put', id, 'late')
-    peer.process.kill('SIGSTOP')
-    await open(options)
-    const session = await sessions.openSession(id)
-    session.put('n', 'ours')
-    await session.close()
+    await peer.whileStopped(async () => {
+      await open(options)
+      const session = await sessions.openSession(id)
+      session.put('n', 'ours')
+      await session.close()
+    })
     const closing = peer.ask('close', id)
     peer.process.kill('SIGCONT')
     expect(await closing).toBe('XPS_LOCK_LOST')
