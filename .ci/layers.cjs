@@ -33,6 +33,7 @@ const withPackages = ['core', 'http', 'http-proxy', 'state', 'soap', 'testing', 
 // The files that touch a socket, a server or an address.
 const withNet = [
   'core/connection',
+  'core/socket/socket-sink',
   'core/listener',
   'core/upstream',
   'core/address',

@@ -1,4 +1,4 @@
-import { connect, Socket, type TcpNetConnectOpts } from 'node:net'
+import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls, type ConnectionOptions as NodeTlsOptions, type TLSSocket } from 'node:tls'
 import { plainAddress } from '../admission/plain-address.ts'
@@ -10,14 +10,14 @@ import { Wheel } from '../lifetime/wheel.ts'
 import { durationOption } from '../options.ts'
 import type { PipeAccount } from '../pipe/pipe.ts'
 import type { PipeSink } from '../pipe/sink.ts'
-import { type Slab, slabs } from '../pipe/slab.ts'
 import type { PipeSource } from '../pipe/source.ts'
 import { giveUp } from '../pipe/spent-chunk.ts'
 import { type Address, formatAddress } from './address.ts'
 import { Dialing, type DialPlan, type DialTarget } from './dialing.ts'
 import { Living } from './living.ts'
 import type { ProxyHeader } from './proxy-protocol/proxy-header.ts'
-import { EncryptedSink, SocketSink, SocketSource } from './socket-ends.ts'
+import { EncryptedSink, SocketSink } from './socket/socket-sink.ts'
+import { SocketSource } from './socket/socket-source.ts'
 import { TlsState } from './tls/tls-state.ts'
 import type { TlsDialler } from './tls/upstream-tls.ts'
 
@@ -79,8 +79,6 @@ export interface DialOptions extends ConnectionOptions, DialPlan {
 
 /** How long to wait for the peer's end by default, in milliseconds. */
 export const defaultLingerTimeout: number = 2_000
-/** How many bytes of the peer are thrown away meanwhile, at most. */
-export const lingerBytes: number = 256 * 1024
 
 // Sockets that we dial can read into memory of ours; that it can be shared rests on how libuv reads on POSIX systems
 // (see slab.ts). On Windows a read is started with its buffer long before it ends.
@@ -91,19 +89,11 @@ function readsIntoSlabs(plan: DialPlan): boolean {
   return sharesSlabs && plan.alpn === undefined
 }
 
-/** Somebody who has to see the first bytes. */
-interface Looking {
-  judge(bytes: Uint8Array): unknown
-  resolve(found: unknown): void
-  readonly alarm: Alarm | undefined
-}
-
 let lastNumber = 0
-let lastOrder = 0
 
 /**
  * One connection to a peer, as bytes in (`source`) and bytes out (`sink`): accepted from a client or dialled to an
- * upstream. The only class that touches a socket.
+ * upstream. Nothing above it touches a socket.
  *
  * Each direction ends by itself. The connection is closed when both have ended. `close()` ends our direction after
  * what was written, and waits a little for the peer's; `abort()` does neither.
@@ -132,24 +122,10 @@ export class Connection extends Living<ConnectionEvents> {
   /** What the socket failed of. */
   #cause: unknown
   #alarm: Alarm | undefined
-  #lastIn = 0
-  #bytesIn = 0
-  #order = 0
-  #discarding = false
-  #discarded = 0
   readonly #proxied: ProxyHeader | undefined
   #tls: TlsState | undefined
   /** The socket is somebody else's to speak on. */
   #taken = false
-  /** Who has to see the first bytes. */
-  #looking: Looking | undefined
-  #paused = true
-  #peerEnded = false
-  /** What was read and not taken; at most one read. */
-  #rest: Uint8Array | undefined
-  /** The slab that the next read goes to, and the one that is lent until the pipe is empty. */
-  #slab: Slab | undefined
-  #lent: Slab | undefined
 
   /** Takes over a socket, or any Duplex that behaves like one. The socket must be paused or fresh. */
   constructor(socket: Duplex | undefined, options: ConnectionOptions = {}) {
@@ -168,7 +144,7 @@ export class Connection extends Living<ConnectionEvents> {
     this.#tls = options.tls
     this.#source = new SocketSource(this)
     const encrypts = options.tls !== undefined || (options as Partial<DialPlan>).encryption !== undefined
-    this.#sink = encrypts ? new EncryptedSink(this, socket) : new SocketSink(this, socket)
+    this.#sink = encrypts ? new EncryptedSink(this) : new SocketSink(this)
     // The socket's own end is told later than anything else.
     this.hold()
     if (socket !== undefined) {
@@ -265,7 +241,9 @@ export class Connection extends Living<ConnectionEvents> {
 
   /** Bytes that came from the peer; decrypted ones, where it is encrypted. */
   get bytesIn(): number {
-    return this.#taken ? ((this.#socket as Partial<Socket> | undefined)?.bytesRead ?? this.#bytesIn) : this.#bytesIn
+    return this.#taken
+      ? ((this.#socket as Partial<Socket> | undefined)?.bytesRead ?? this.#source.bytes)
+      : this.#source.bytes
   }
 
   /** Bytes that were handed to the peer's socket. */
@@ -277,12 +255,12 @@ export class Connection extends Living<ConnectionEvents> {
 
   /** When bytes last came from the peer, by its clock; 0 if none ever did. May be up to a tenth of a second late. */
   get lastIn(): number {
-    return this.#lastIn
+    return this.#source.lastTime
   }
 
   /** @internal Whose bytes came last is finer than time: of two connections, the one with the higher number. */
   get order(): number {
-    return this.#order
+    return this.#source.order
   }
 
   /** When bytes were last given to the peer, or the peer last took all that waited for it; 0 if none ever were. */
@@ -319,22 +297,12 @@ export class Connection extends Living<ConnectionEvents> {
         const message = `${this.address}: the first bytes took longer than ${firstByteTimeout} ms`
         this.abort(new XpsError('XPS_TIMEOUT', message, { origin: this.side, reason: 'first-byte' }))
       }
-      this.#looking = {
+      this.#source.show({
         judge,
         resolve: resolve as (found: unknown) => void,
         alarm: firstByteTimeout === 0 ? undefined : this.clock.after(firstByteTimeout, late),
-      }
-      if (this.#peerEnded || this.#socket?.destroyed !== false) return this.#looked(undefined)
-      this.#paused = false
-      this.#socket.resume()
+      })
     })
-  }
-
-  #looked(found: unknown): void {
-    const looking = this.#looking
-    this.#looking = undefined
-    looking?.alarm?.cancel()
-    looking?.resolve(found)
   }
 
   /**
@@ -352,16 +320,14 @@ export class Connection extends Living<ConnectionEvents> {
     }
     this.#taken = true
     socket.removeAllListeners('data')
-    const rest = this.#rest
-    this.#rest = undefined
+    const rest = this.#source.takeRest()
     if (rest !== undefined) socket.unshift(rest)
     return socket
   }
 
   /** Whoever took the socket says that bytes came from the peer. */
   movedIn(): void {
-    this.#lastIn = this.time()
-    this.#order = ++lastOrder
+    this.#source.moved()
   }
 
   /** Whoever took the socket says that bytes went to the peer. */
@@ -378,8 +344,7 @@ export class Connection extends Living<ConnectionEvents> {
     }
     this.#sink.close()
     if (!socket.writableEnded) socket.end()
-    this.#discarded = 0 // What was thrown away before, by a session that wanted none of it, does not count.
-    this.unread()
+    this.#source.linger()
     if (!socket.readableEnded || socket.writableLength > 0) {
       this.#alarm = this.clock.after(this.#lingerTimeout, () => socket.destroy())
     }
@@ -467,7 +432,7 @@ export class Connection extends Living<ConnectionEvents> {
       ...target,
       allowHalfOpen: true,
       noDelay: plan.noDelay,
-      onread: slabs ? { buffer: () => this.#point(), callback: (count: number) => this.#read(count) } : undefined,
+      onread: slabs ? this.#source.onread() : undefined,
     }
   }
 
@@ -477,7 +442,8 @@ export class Connection extends Living<ConnectionEvents> {
 
   /** @internal */
   socketRead(chunk: Buffer): void {
-    if (!this.#deliver(chunk)) this.#pause()
+    const source = this.#source
+    if (!source.deliver(chunk)) source.pause()
     // Nobody else listens to a socket that we have accepted: what it reads is ours alone.
     else if (this.entrance !== undefined && this.#sink.kernels) giveUp(chunk)
   }
@@ -498,10 +464,8 @@ export class Connection extends Living<ConnectionEvents> {
 
   #adoptSocket(socket: Duplex): void {
     this.#socket = socket
-    this.#sink.socket = socket
-    this.#sink.kernels = socket instanceof Socket
-    // Another attempt to connect goes on as the one before was asked to.
-    if (this.#paused && !socket.isPaused()) socket.pause()
+    this.#sink.adopt(socket)
+    this.#source.adopt(socket)
     ;(socket as Owned)[connected] = this
     socket.on('end', onEnd)
     socket.on('drain', onDrain)
@@ -511,9 +475,7 @@ export class Connection extends Living<ConnectionEvents> {
 
   /** @internal The peer has ended its direction. */
   socketEnded(): void {
-    this.#peerEnded = true
-    this.#looked(undefined)
-    if (this.#rest === undefined) this.#source.end()
+    this.#source.socketEnded()
   }
 
   /** @internal It has taken all that it was given. */
@@ -549,16 +511,9 @@ export class Connection extends Living<ConnectionEvents> {
     }
     this.#alarm?.cancel()
     this.#alarm = undefined
-    this.#looked(undefined)
-    if (this.#slab !== undefined) {
-      slabs.leave(this.#slab)
-      this.#slab = undefined
-    }
     const error = this.#failure ?? (cause === undefined ? undefined : this.#resetError(cause))
     this.#failure = error
-    // A socket that was destroyed by one direction may still hold bytes of the other.
-    if (!this.#peerEnded && !this.#discarding && !this.#taken) this.#salvage()
-    if (this.#rest === undefined) this.#endSource()
+    this.#source.socketClosed(this.#taken)
     this.#sink.close(error)
     this.finish(error)
     this.release()
@@ -570,128 +525,14 @@ export class Connection extends Living<ConnectionEvents> {
     return new XpsError('XPS_RESET', message, { origin, address: this.address, cause })
   }
 
-  #endSource(): void {
-    if (this.#peerEnded) this.#source.end()
-    else this.#source.end(this.#failure ?? this.error)
-  }
-
-  /** Hands on what came; false asks the socket to hold the next bytes back. */
-  #deliver(chunk: Uint8Array): boolean {
-    this.#lastIn = this.time()
-    this.#bytesIn += chunk.length
-    this.#order = ++lastOrder
-    if (this.#discarding) {
-      this.#discarded += chunk.length
-      if (this.#discarded > lingerBytes && this.phase === 'draining') this.#socket?.destroy()
-      return true
-    }
-    if (this.#looking !== undefined) {
-      this.#rest = this.#rest === undefined ? Buffer.from(chunk) : Buffer.concat([this.#rest, chunk])
-      const found = this.#looking.judge(this.#rest)
-      if (found === undefined) return true
-      this.#looked(found)
-      return false
-    }
-    if (this.#rest !== undefined) {
-      // Pausing does not recall what is under way already; it comes after what is left over.
-      this.#rest = Buffer.concat([this.#rest, chunk])
-      return false
-    }
-    const taken = this.#source.write(chunk)
-    if (taken < chunk.length) {
-      this.#rest = chunk.subarray(taken)
-      return false
-    }
-    return this.#source.flushed
-  }
-
-  /** @internal The pipe is empty again, or new: give it what is left over, then let the socket go on. */
-  resume(): void {
-    this.#giveBack()
-    if (this.#rest !== undefined) {
-      const rest = this.#rest
-      const taken = this.#source.write(rest)
-      this.#rest = taken < rest.length ? rest.subarray(taken) : undefined
-      if (this.#rest !== undefined) return
-      if (this.#peerEnded || this.#socket?.destroyed === true) return this.#endSource()
-      if (!this.#source.flushed) return
-    }
-    if (this.#paused) {
-      this.#paused = false
-      this.#socket?.resume()
-    }
+  /** @internal What it has failed of, once that is certain. */
+  get failure(): XpsError | undefined {
+    return this.#failure ?? this.error
   }
 
   /** @internal Gives bytes back that were read from its source: whoever is attached to that next reads them first. */
   unshift(bytes: Uint8Array): void {
-    if (bytes.length > 0) this.#rest = this.#rest === undefined ? bytes : Buffer.concat([bytes, this.#rest])
-  }
-
-  #pause(): void {
-    if (this.#paused) return
-    this.#paused = true
-    this.#socket?.pause()
-  }
-
-  /** @internal Nobody reads any more: what still comes is thrown away, so that the peer's end is seen. */
-  unread(): void {
-    this.#giveBack()
-    this.#discarding = true
-    this.#rest = undefined
-    if (this.#paused && this.#socket !== undefined && !this.#socket.destroyed) {
-      this.#paused = false
-      this.#socket.resume()
-    }
-  }
-
-  /** Bytes that the socket read before it was destroyed, and that it would never tell of. */
-  #salvage(): void {
-    for (let chunk: Buffer | null = this.#socket?.read(); chunk !== null && chunk !== undefined; ) {
-      this.#deliver(chunk)
-      chunk = this.#socket?.read()
-    }
-  }
-
-  /** The memory for the next read. */
-  #point(): Buffer {
-    if (this.#slab !== undefined) slabs.leave(this.#slab)
-    this.#slab = slabs.point()
-    return this.#slab.bytes
-  }
-
-  /** So many bytes are in the slab. */
-  #read(count: number): boolean {
-    const slab = this.#readable(this.#slab as Slab, count)
-    const chunk = slab.first(count)
-    if (this.#deliver(chunk)) return true
-    // What was not taken at all is copied; what was taken is in flight, and the slab with it.
-    if (this.#rest !== undefined) this.#rest = Buffer.from(this.#rest)
-    if (!this.#source.flushed) {
-      slab.lend(count)
-      this.#lent = slab
-    }
-    return this.#stop()
-  }
-
-  /** The slab that was read into; or another, if the bytes there are lent and ours had to make way. */
-  #readable(slab: Slab, count: number): Slab {
-    if (!slab.lent) return slab
-    const other = slabs.point()
-    slab.rescue(count, other.bytes)
-    slabs.leave(slab) // Not before: a slab that nobody points at forgets what it had to keep.
-    this.#slab = other
-    return other
-  }
-
-  #stop(): false {
-    this.#paused = true
-    return false
-  }
-
-  #giveBack(): void {
-    if (this.#lent === undefined) return
-    slabs.giveBack(this.#lent)
-    this.#lent = undefined
+    this.#source.unshift(bytes)
   }
 }
 

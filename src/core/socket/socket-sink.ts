@@ -1,37 +1,12 @@
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { XpsError } from '../errors.ts'
-import { PipeSink } from '../pipe/sink.ts'
-import { PipeSource } from '../pipe/source.ts'
-import { noteWritten, worthwhile } from '../pipe/spent-chunk.ts'
+import type { XpsError } from '../../errors.ts'
+import { PipeSink } from '../../pipe/sink.ts'
+import { noteWritten, worthwhile } from '../../pipe/spent-chunk.ts'
 
-// What the two ends of a connection are made of. Only `connection.ts` uses them: it alone listens to the socket.
-
-/** What the ends ask of the connection that they belong to. */
-export interface SocketOwner {
-  /** The pipe wants bytes. */
-  resume(): void
-  /** The pipe is over: nobody takes bytes any more. */
-  unread(): void
+/** What the sink asks of the connection that it belongs to. */
+export interface SinkOwner {
   time(): number
-}
-
-/** The bytes that the peer sends. */
-export class SocketSource extends PipeSource {
-  readonly #owner: SocketOwner
-
-  constructor(owner: SocketOwner) {
-    super()
-    this.#owner = owner
-  }
-
-  override pulled(): void {
-    this.#owner.resume()
-  }
-
-  override over(error: XpsError | undefined): void {
-    super.over(error)
-    this.#owner.unread()
-  }
 }
 
 const noHandlers = { write(): void {} }
@@ -43,17 +18,21 @@ export class SocketSink extends PipeSink {
   lastTime = 0
   /** Bytes that it was given. */
   bytes = 0
-  /** The socket; another attempt to connect has another one. */
-  socket: Duplex | undefined
+  protected socket: Duplex | undefined
   /** The socket is one of the kernel's, which has copied what it has taken. */
   kernels = false
-  readonly #owner: SocketOwner
+  readonly #owner: SinkOwner
   #closing: { error: unknown } | undefined
 
-  constructor(owner: SocketOwner, socket: Duplex | undefined) {
+  constructor(owner: SinkOwner) {
     super(noHandlers)
     this.#owner = owner
+  }
+
+  /** The socket; another attempt to connect has another one. */
+  adopt(socket: Duplex): void {
     this.socket = socket
+    this.kernels = socket instanceof Socket
   }
 
   /** The peer has taken all that waited for it. */
