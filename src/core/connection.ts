@@ -16,6 +16,7 @@ import { type Address, formatAddress } from './address.ts'
 import { Dialing, type DialPlan, type DialTarget } from './dialing.ts'
 import { Living } from './living.ts'
 import type { ProxyHeader } from './proxy-protocol/proxy-header.ts'
+import { type SocketHolder, tellBytes, tellEvents } from './socket/socket-events.ts'
 import { EncryptedSink, SocketSink } from './socket/socket-sink.ts'
 import { SocketSource } from './socket/socket-source.ts'
 import { TlsState } from './tls/tls-state.ts'
@@ -98,7 +99,7 @@ let lastNumber = 0
  * Each direction ends by itself. The connection is closed when both have ended. `close()` ends our direction after
  * what was written, and waits a little for the peer's; `abort()` does neither.
  */
-export class Connection extends Living<ConnectionEvents> {
+export class Connection extends Living<ConnectionEvents> implements SocketHolder {
   readonly side: 'client' | 'upstream'
   /** The listener that accepted it. */
   readonly entrance: Entrance | undefined
@@ -149,7 +150,7 @@ export class Connection extends Living<ConnectionEvents> {
     this.hold()
     if (socket !== undefined) {
       this.#adoptSocket(socket)
-      this.#listenForData(socket)
+      tellBytes(socket)
       this.opened()
     }
   }
@@ -368,7 +369,7 @@ export class Connection extends Living<ConnectionEvents> {
     if (plan.encryption !== undefined) return this.#attemptSecurely(target, plan, plan.encryption)
     const socket = typeof target === 'function' ? target() : this.#connectTo(target, plan)
     this.#adoptSocket(socket)
-    if (typeof target === 'function' || !readsIntoSlabs(plan)) this.#listenForData(socket)
+    if (typeof target === 'function' || !readsIntoSlabs(plan)) tellBytes(socket)
     onceConnected(socket, () => {
       if (!socket.destroyed) this.#introduce(socket, plan)
       this.#connected()
@@ -414,7 +415,7 @@ export class Connection extends Living<ConnectionEvents> {
     const socket = connectTls({ ...where, host, ...options } as NodeTlsOptions)
     socket.setNoDelay(plan.noDelay)
     this.#adoptSocket(socket)
-    if ('socket' in where || !readsIntoSlabs(plan)) this.#listenForData(socket)
+    if ('socket' in where || !readsIntoSlabs(plan)) tellBytes(socket)
     socket.on('session', (session) => tls.remember(key, session))
     socket.once('secureConnect', () => {
       this.#tls = new TlsState(socket as TLSSocket)
@@ -434,10 +435,6 @@ export class Connection extends Living<ConnectionEvents> {
       noDelay: plan.noDelay,
       onread: slabs ? this.#source.onread() : undefined,
     }
-  }
-
-  #listenForData(socket: Duplex): void {
-    socket.on('data', onData)
   }
 
   /** @internal */
@@ -466,11 +463,7 @@ export class Connection extends Living<ConnectionEvents> {
     this.#socket = socket
     this.#sink.adopt(socket)
     this.#source.adopt(socket)
-    ;(socket as Owned)[connected] = this
-    socket.on('end', onEnd)
-    socket.on('drain', onDrain)
-    socket.on('error', onError)
-    socket.on('close', onClose)
+    tellEvents(socket, this)
   }
 
   /** @internal The peer has ended its direction. */
@@ -539,28 +532,4 @@ export class Connection extends Living<ConnectionEvents> {
 function onceConnected(socket: Duplex, then: () => void): void {
   if ((socket as Partial<Socket>).connecting === true) socket.once('connect', then)
   else process.nextTick(then)
-}
-
-/** Where a socket has its connection, so that all can share their listeners: there may be many thousands. */
-const connected = Symbol('xps connection')
-type Owned = Duplex & { [connected]?: Connection }
-
-function onData(this: Duplex, chunk: Buffer): void {
-  ;(this as Owned)[connected]?.socketRead(chunk)
-}
-
-function onEnd(this: Duplex): void {
-  ;(this as Owned)[connected]?.socketEnded()
-}
-
-function onDrain(this: Duplex): void {
-  ;(this as Owned)[connected]?.socketDrained()
-}
-
-function onError(this: Duplex, cause: unknown): void {
-  ;(this as Owned)[connected]?.socketFailed(cause)
-}
-
-function onClose(this: Duplex): void {
-  ;(this as Owned)[connected]?.socketClosed(this)
 }
