@@ -32,7 +32,7 @@ const withPackages = ['core', 'http', 'http-proxy', 'state', 'soap', 'testing', 
 
 // The files that touch a socket, a server or an address.
 const withNet = [
-  'core/connection',
+  'core/socket/dial-socket',
   'core/socket/socket-sink',
   'core/listener',
   'core/upstream',
@@ -107,9 +107,9 @@ module.exports = {
     },
     {
       name: 'tls-in-core-only',
-      comment: 'only src/core/connection.ts and src/core/tls/ may import node:tls',
+      comment: 'only src/core/socket/dial-socket.ts and src/core/tls/ may import node:tls',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/core/(connection[.]ts$|tls/)' },
+      from: { path: '^src/', pathNot: '^src/core/(socket/dial-socket[.]ts$|tls/)' },
       to: { path: '^(node:)?tls$', dependencyTypes: ['core'] },
     },
   ],

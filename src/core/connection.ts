@@ -1,6 +1,5 @@
-import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { connect as connectTls, type ConnectionOptions as NodeTlsOptions, type TLSSocket } from 'node:tls'
 import { plainAddress } from '../admission/plain-address.ts'
 import { defaultTimeouts, type Timeouts } from '../admission/timeouts.ts'
 import { type Alarm, type Clock, systemClock } from '../clock.ts'
@@ -12,15 +11,16 @@ import type { PipeAccount } from '../pipe/pipe.ts'
 import type { PipeSink } from '../pipe/sink.ts'
 import type { PipeSource } from '../pipe/source.ts'
 import { giveUp } from '../pipe/spent-chunk.ts'
-import { type Address, formatAddress } from './address.ts'
-import { Dialing, type DialPlan, type DialTarget } from './dialing.ts'
+import { formatAddress } from './address.ts'
 import { Living } from './living.ts'
 import type { ProxyHeader } from './proxy-protocol/proxy-header.ts'
-import { type SocketHolder, tellBytes, tellEvents } from './socket/socket-events.ts'
+import type { DialPlan } from './socket/dial-plan.ts'
+import { Dialing } from './socket/dialing.ts'
+import type { OnRead } from './socket/slab-reads.ts'
+import { tellBytes, tellEvents } from './socket/socket-events.ts'
 import { EncryptedSink, SocketSink } from './socket/socket-sink.ts'
 import { SocketSource } from './socket/socket-source.ts'
-import { TlsState } from './tls/tls-state.ts'
-import type { TlsDialler } from './tls/upstream-tls.ts'
+import type { TlsState } from './tls/tls-state.ts'
 
 /** What happens to a {@link Connection}. */
 export interface ConnectionEvents {
@@ -81,15 +81,6 @@ export interface DialOptions extends ConnectionOptions, DialPlan {
 /** How long to wait for the peer's end by default, in milliseconds. */
 export const defaultLingerTimeout: number = 2_000
 
-// Sockets that we dial can read into memory of ours; that it can be shared rests on how libuv reads on POSIX systems
-// (see slab.ts). On Windows a read is started with its buffer long before it ends.
-const sharesSlabs = process.platform !== 'win32'
-
-/** Whoever offers what to speak takes the socket over, and then it must be an ordinary one. */
-function readsIntoSlabs(plan: DialPlan): boolean {
-  return sharesSlabs && plan.alpn === undefined
-}
-
 let lastNumber = 0
 
 /**
@@ -99,7 +90,7 @@ let lastNumber = 0
  * Each direction ends by itself. The connection is closed when both have ended. `close()` ends our direction after
  * what was written, and waits a little for the peer's; `abort()` does neither.
  */
-export class Connection extends Living<ConnectionEvents> implements SocketHolder {
+export class Connection extends Living<ConnectionEvents> {
   readonly side: 'client' | 'upstream'
   /** The listener that accepted it. */
   readonly entrance: Entrance | undefined
@@ -149,7 +140,7 @@ export class Connection extends Living<ConnectionEvents> implements SocketHolder
     // The socket's own end is told later than anything else.
     this.hold()
     if (socket !== undefined) {
-      this.#adoptSocket(socket)
+      this.holdSocket(socket)
       tellBytes(socket)
       this.opened()
     }
@@ -306,6 +297,11 @@ export class Connection extends Living<ConnectionEvents> implements SocketHolder
     })
   }
 
+  /** @internal Gives bytes back that were read from its source: whoever is attached to that next reads them first. */
+  unshift(bytes: Uint8Array): void {
+    this.#source.unshift(bytes)
+  }
+
   /**
    * Hands the socket to somebody who speaks on it by himself, as `node:http2` does; it is paused, and what was read of it
    * already is in it again. The connection's source and sink are over without a word; it closes when the socket does, which is for the taker
@@ -364,21 +360,34 @@ export class Connection extends Living<ConnectionEvents> implements SocketHolder
     this.emit('close', error)
   }
 
-  /** @internal For {@link Dialing}: makes a socket for a target. */
-  attempt(target: DialTarget, plan: DialPlan): void {
-    if (plan.encryption !== undefined) return this.#attemptSecurely(target, plan, plan.encryption)
-    const socket = typeof target === 'function' ? target() : this.#connectTo(target, plan)
-    this.#adoptSocket(socket)
-    if (typeof target === 'function' || !readsIntoSlabs(plan)) tellBytes(socket)
-    onceConnected(socket, () => {
-      if (!socket.destroyed) this.#introduce(socket, plan)
-      this.#connected()
-    })
+  // For what dials it.
+
+  /** @internal */
+  onread(): OnRead {
+    return this.#source.onread()
   }
 
-  /** Says for whom we have come, before anything else. */
-  #introduce(socket: Duplex, plan: DialPlan): void {
-    if (plan.introduce !== undefined) socket.write(plan.introduce(socket))
+  /** @internal */
+  holdSocket(socket: Duplex): void {
+    this.#socket = socket
+    this.#sink.holdSocket(socket)
+    this.#source.holdSocket(socket)
+    tellEvents(socket, this)
+  }
+
+  /** @internal */
+  secured(tls: TlsState): void {
+    this.#tls = tls
+  }
+
+  /** @internal */
+  connected(): void {
+    if (this.#dialing === undefined || this.#socket?.destroyed === true) return
+    this.#dialEnded()
+    if (!this.opened()) return
+    // First, so that what somebody writes as soon as it is open is sent, and not queued.
+    this.#sink.ready = true
+    this.emit('open')
   }
 
   /** @internal */
@@ -393,49 +402,12 @@ export class Connection extends Living<ConnectionEvents> implements SocketHolder
     this.giveUp()
   }
 
-  #attemptSecurely(target: DialTarget, plan: DialPlan, tls: TlsDialler): void {
-    if (plan.introduce === undefined) {
-      const where = typeof target === 'function' ? { socket: target() } : this.#placeOf(target, plan)
-      return this.#encrypt(where, target, plan, tls)
-    }
-    const plain =
-      typeof target === 'function' ? target() : connect(this.#placeOf(target, plan, false) as TcpNetConnectOpts)
-    this.#adoptSocket(plain)
-    onceConnected(plain, () => {
-      if (plain.destroyed) return
-      this.#introduce(plain, plan)
-      this.#encrypt({ socket: plain }, target, plan, tls)
-    })
+  #dialEnded(): void {
+    this.#dialing?.end()
+    this.#dialing = undefined
   }
 
-  #encrypt(where: object, target: DialTarget, plan: DialPlan, tls: TlsDialler): void {
-    const host = typeof target !== 'function' && 'host' in target ? target.host : 'localhost'
-    const { options, key } = tls.options(host, plan.alpn)
-    // With a socket of ours, Node does not know otherwise whose name the certificate must have.
-    const socket = connectTls({ ...where, host, ...options } as NodeTlsOptions)
-    socket.setNoDelay(plan.noDelay)
-    this.#adoptSocket(socket)
-    if ('socket' in where || !readsIntoSlabs(plan)) tellBytes(socket)
-    socket.on('session', (session) => tls.remember(key, session))
-    socket.once('secureConnect', () => {
-      this.#tls = new TlsState(socket as TLSSocket)
-      this.#connected()
-    })
-  }
-
-  #connectTo(target: Address, plan: DialPlan): Socket {
-    return connect(this.#placeOf(target, plan) as TcpNetConnectOpts)
-  }
-
-  #placeOf(target: Address, plan: DialPlan, slabs = readsIntoSlabs(plan)): object {
-    return {
-      // One of the two must not be there at all.
-      ...target,
-      allowHalfOpen: true,
-      noDelay: plan.noDelay,
-      onread: slabs ? this.#source.onread() : undefined,
-    }
-  }
+  // For its socket.
 
   /** @internal */
   socketRead(chunk: Buffer): void {
@@ -443,27 +415,6 @@ export class Connection extends Living<ConnectionEvents> implements SocketHolder
     if (!source.deliver(chunk)) source.pause()
     // Nobody else listens to a socket that we have accepted: what it reads is ours alone.
     else if (this.entrance !== undefined && this.#sink.kernels) giveUp(chunk)
-  }
-
-  #connected(): void {
-    if (this.#dialing === undefined || this.#socket?.destroyed === true) return
-    this.#dialEnded()
-    if (!this.opened()) return
-    // First, so that what somebody writes as soon as it is open is sent, and not queued.
-    this.#sink.ready = true
-    this.emit('open')
-  }
-
-  #dialEnded(): void {
-    this.#dialing?.end()
-    this.#dialing = undefined
-  }
-
-  #adoptSocket(socket: Duplex): void {
-    this.#socket = socket
-    this.#sink.adopt(socket)
-    this.#source.adopt(socket)
-    tellEvents(socket, this)
   }
 
   /** @internal The peer has ended its direction. */
@@ -489,12 +440,6 @@ export class Connection extends Living<ConnectionEvents> implements SocketHolder
     this.#socketClosed(cause)
   }
 
-  /** @internal The time, for as little as the clock allows: this is asked for each chunk. */
-  time(): number {
-    // Never 0, which means never.
-    return (this.#wheel === undefined ? this.clock.now() : this.#wheel.time) || 1
-  }
-
   #socketClosed(cause: unknown): void {
     if (this.#dialing !== undefined) {
       const failure = this.#dialing.failed(cause)
@@ -518,18 +463,16 @@ export class Connection extends Living<ConnectionEvents> implements SocketHolder
     return new XpsError('XPS_RESET', message, { origin, address: this.address, cause })
   }
 
+  // For its ends.
+
+  /** @internal The time, for as little as the clock allows: this is asked for each chunk. */
+  time(): number {
+    // Never 0, which means never.
+    return (this.#wheel === undefined ? this.clock.now() : this.#wheel.time) || 1
+  }
+
   /** @internal What it has failed of, once that is certain. */
   get failure(): XpsError | undefined {
     return this.#failure ?? this.error
   }
-
-  /** @internal Gives bytes back that were read from its source: whoever is attached to that next reads them first. */
-  unshift(bytes: Uint8Array): void {
-    this.#source.unshift(bytes)
-  }
-}
-
-function onceConnected(socket: Duplex, then: () => void): void {
-  if ((socket as Partial<Socket>).connecting === true) socket.once('connect', then)
-  else process.nextTick(then)
 }

@@ -5,11 +5,11 @@ import { type Clock, systemClock } from '../clock.ts'
 import { durationOption, invalidOption, knownOptions } from '../options.ts'
 import { type Address, formatAddress, parseAddress } from './address.ts'
 import { Connection, defaultLingerTimeout } from './connection.ts'
-import type { DialTarget } from './dialing.ts'
 import { memorySockets } from './memory-socket.ts'
 import type { ProxySource } from './proxy-protocol/proxy-header.ts'
 import { ownSource } from './proxy-protocol/proxy-source.ts'
 import { type ProxyHeaderOptions, proxyHeaderOptions, writeProxyHeader } from './proxy-protocol/write-proxy-header.ts'
+import type { DialTarget } from './socket/dial-plan.ts'
 import { TlsDialler, type UpstreamTlsOptions } from './tls/upstream-tls.ts'
 
 /**

@@ -30,7 +30,7 @@ export class SocketSink extends PipeSink {
   }
 
   /** The socket; another attempt to connect has another one. */
-  adopt(socket: Duplex): void {
+  holdSocket(socket: Duplex): void {
     this.socket = socket
     this.kernels = socket instanceof Socket
   }

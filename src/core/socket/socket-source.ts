@@ -55,7 +55,7 @@ export class SocketSource extends PipeSource {
   }
 
   /** The socket; another attempt to connect has another one. It goes on as the one before was asked to. */
-  adopt(socket: Duplex): void {
+  holdSocket(socket: Duplex): void {
     this.#socket = socket
     if (this.#paused && !socket.isPaused()) socket.pause()
   }

@@ -1,35 +1,13 @@
-import type { Duplex } from 'node:stream'
-import type { Alarm, Clock } from '../clock.ts'
-import { systemCode, XpsError } from '../errors.ts'
-import type { Address } from './address.ts'
-import type { TlsDialler } from './tls/upstream-tls.ts'
-
-/** One place to dial: an address, or a function that gives a socket of this process. */
-export type DialTarget = Address | (() => Duplex)
-
-/** Where to dial, in order of preference, and how long it may take. */
-export interface DialPlan {
-  readonly targets: readonly DialTarget[]
-  /** For all attempts together, in milliseconds. */
-  readonly connectTimeout: number
-  /** For each attempt but the last, in milliseconds. */
-  readonly attemptTimeout: number
-  readonly noDelay: boolean
-  /** Makes what is sent before all else, encrypted or not. */
-  readonly introduce?: ((socket: Duplex) => Uint8Array) | undefined
-  /** Encrypts; undefined for plain text. */
-  readonly encryption?: TlsDialler | undefined
-  /** What is offered to speak instead of what the upstream's options say (ALPN); who gives it takes the socket over. */
-  readonly alpn?: readonly string[] | undefined
-}
+import type { Alarm, Clock } from '../../clock.ts'
+import { systemCode, XpsError } from '../../errors.ts'
+import type { DialPlan } from './dial-plan.ts'
+import { dialSocket, type SocketDialler } from './dial-socket.ts'
 
 /** What the connection does that is being dialled. */
-export interface Dialler {
+export interface Dialler extends SocketDialler {
   readonly address: string
   readonly clock: Clock
   readonly since: number
-  /** Makes a socket for the target. */
-  attempt(target: DialTarget, plan: DialPlan): void
   /** Gives the attempt that is under way up; its close tells of it. */
   giveUp(): void
   /** The time is up for all of it. */
@@ -61,7 +39,7 @@ export class Dialing {
     if (target === undefined) return false
     const dialler = this.#dialler
     if (this.#next < targets.length) this.#alarm = dialler.clock.after(attemptTimeout, () => dialler.giveUp())
-    dialler.attempt(target, this.#plan)
+    dialSocket(target, this.#plan, dialler)
     return true
   }
 
