@@ -25,7 +25,9 @@ export {
   type ListenOptions,
   type ListenWhere,
 } from './core/core.ts'
-export { type ListenAddress, Listener, type ListenerEvents, type ListenerOptions } from './core/listener.ts'
+export type { ListenAddress } from './core/listen-address.ts'
+export { Listener, type ListenerEvents } from './core/listener.ts'
+export type { ListenerOptions } from './core/listener-options.ts'
 export { Living } from './core/living.ts'
 export type { ProxyProtocolOptions } from './core/proxy-protocol/accept-proxy.ts'
 export type { ProxyHeader, ProxySource } from './core/proxy-protocol/proxy-header.ts'

@@ -1,54 +1,27 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { Admission } from '../admission/admission.ts'
 import { Door } from '../admission/door.ts'
-import {
-  checkPatch,
-  defaultRules,
-  type RuleOptions,
-  type Rules,
-  ruleNames,
-  ruleOptions,
-  withRules,
-} from '../admission/rules.ts'
+import { checkPatch, defaultRules, type RuleOptions, type Rules, ruleOptions, withRules } from '../admission/rules.ts'
 import type { RefusalReason, Stats } from '../admission/stats.ts'
 import { type Clock, systemClock } from '../clock.ts'
-import { isXpsError, systemCode, XpsError } from '../errors.ts'
+import { isXpsError, XpsError } from '../errors.ts'
 import type { Lifetime } from '../lifetime/lifetime.ts'
-import { isPromiseLike } from '../lifetime/owned.ts'
 import { Wheel } from '../lifetime/wheel.ts'
 import { integerOption, invalidOption, knownOptions } from '../options.ts'
 import { type Address, formatAddress } from './address.ts'
 import { Arrival, type ArrivalHost } from './arrival.ts'
-import { ClientSession, type ListenPlace, type Protocol } from './client-session.ts'
+import { ClientSession } from './client-session.ts'
 import { type CloseOptions, closeBy, followClosing } from './close-by.ts'
 import { Connection, type ConnectionOptions, type Entrance } from './connection.ts'
 import { evictIdle } from './evict.ts'
+import { explainListening, type ListenAddress, placeToListen } from './listen-address.ts'
+import { type ListenerOptions, listenerNames } from './listener-options.ts'
 import { Living } from './living.ts'
 import { log } from './log.ts'
-import { ProxyAcceptor, type ProxyProtocolOptions } from './proxy-protocol/accept-proxy.ts'
+import { ProxyAcceptor } from './proxy-protocol/accept-proxy.ts'
+import { SessionMaker } from './session-maker.ts'
 import type { ListenerTlsOptions } from './tls/listener-tls.ts'
 import { TlsAcceptor } from './tls/tls-acceptor.ts'
-
-/** Where to listen: a port (0 for a free one), on all addresses or on one, or the path of a Unix-domain socket. */
-export type ListenAddress = number | ListenPlace
-
-/** Options of a {@link Listener}; what limits and timeouts it is not given, it has from its core. */
-export interface ListenerOptions extends RuleOptions {
-  /** Makes the session of each connection. */
-  protocol: Protocol
-  /** Encrypts the connections; see `docs/tls.md`. @default plain text */
-  tls?: ListenerTlsOptions
-  /** Believes what proxies of ours say of their clients; see `docs/proxy-protocol.md`. @default nobody */
-  proxyProtocol?: ProxyProtocolOptions
-  /** How many connections the kernel keeps for us until we take them; the system may allow fewer. @default 511 */
-  backlog?: number
-  /** Whether small writes are sent at once (TCP_NODELAY). @default true */
-  noDelay?: boolean
-  /** See {@link ConnectionOptions}. @default 2000 */
-  lingerTimeout?: number
-  /** @default the machine's */
-  clock?: Clock
-}
 
 /** What happens to a {@link Listener}. */
 export interface ListenerEvents {
@@ -89,6 +62,7 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   readonly #door: Door<Socket>
   readonly #proxy: ProxyAcceptor | undefined
   readonly #tls: TlsAcceptor | undefined
+  readonly #maker: SessionMaker
   /** What becomes of those who are not sessions at once. */
   readonly #arrivals: ArrivalHost
   #own: RuleOptions
@@ -101,11 +75,11 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
 
   constructor(where: ListenAddress, options: ListenerOptions, scope?: ListenerScope) {
     super()
-    const asked = checkAddress(where)
+    const asked = placeToListen(where)
     knownOptions('listener options', options, listenerNames)
     const { protocol } = options
     if (typeof protocol !== 'function') throw invalidOption('protocol', protocol, 'a function')
-    this.#where = protocol.listensOn === undefined ? asked : checkAddress(protocol.listensOn(asked))
+    this.#where = protocol.listensOn === undefined ? asked : placeToListen(protocol.listensOn(asked))
     integerOption('backlog', options.backlog, 511, { min: 1, max: 65_535 })
     this.#options = options
     this.#own = ruleOptions(options)
@@ -122,6 +96,10 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
     })
     this.#proxy = options.proxyProtocol === undefined ? undefined : new ProxyAcceptor(options.proxyProtocol)
     this.#tls = options.tls === undefined ? undefined : this.#makeTls(options.tls)
+    this.#maker = new SessionMaker(options, {
+      adopt: (child) => this.adopt(child),
+      fault: (error) => this.fault(error),
+    })
     this.#arrivals = this.#makeArrivals()
     this.#door = new Door<Socket>(this.#scope.admission, rules.limits, this.#own.maxConnections ?? 0, {
       comesForOthers: (socket) => this.#proxyOf(socket) !== undefined,
@@ -195,7 +173,9 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
       this.#listening = true
       this.hold()
       const failed = (cause: Error): void => {
-        const error = new XpsError('XPS_LISTEN', `cannot listen on ${this.#address}: ${explain(cause)}`, { cause })
+        const error = new XpsError('XPS_LISTEN', `cannot listen on ${this.#address}: ${explainListening(cause)}`, {
+          cause,
+        })
         this.finish(error)
         this.release()
         reject(error)
@@ -316,7 +296,8 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
 
   #serve(socket: Socket): void {
     const proxy = this.#proxyOf(socket)
-    if (proxy === undefined && this.#tls === undefined) return this.#begin(new Connection(socket, this.#clientOptions))
+    if (proxy === undefined && this.#tls === undefined)
+      return this.#maker.begin(new Connection(socket, this.#clientOptions))
     const arrival = new Arrival(socket, this.#arrivals, proxy)
     this.adopt(arrival)
     arrival.begin()
@@ -325,48 +306,6 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
   /** What reads the header, of a socket that comes from a proxy that is trusted. */
   #proxyOf(socket: Socket): ProxyAcceptor | undefined {
     return this.#proxy?.trusts(socket.remoteAddress) === true ? this.#proxy : undefined
-  }
-
-  #begin(client: Connection): void {
-    // Its session will take it from us. If the protocol forgets to, it is not lost.
-    this.adopt(client)
-    try {
-      const made = this.#options.protocol(client)
-      if (!isPromiseLike(made)) return this.#open(made)
-      made.then(
-        (session) => {
-          try {
-            this.#open(session)
-          } catch (error) {
-            this.#protocolFailed(client, error)
-          }
-        },
-        (error: unknown) => {
-          // A client that left is no fault of the protocol's.
-          if (client.phase !== 'closed') this.#protocolFailed(client, error)
-        },
-      )
-    } catch (error) {
-      this.#protocolFailed(client, error)
-    }
-  }
-
-  #open(session: unknown): void {
-    if (!(session instanceof ClientSession)) {
-      throw invalidOption('protocol', session, 'a function that returns a session')
-    }
-    this.adopt(session)
-    session.open()
-  }
-
-  #protocolFailed(client: Connection, error: unknown): void {
-    this.fault(error)
-    // A session that failed while it was made has the client already, and nobody else has the session.
-    const owner = client.session
-    if (owner !== undefined) this.adopt(owner)
-    const failure = new XpsError('XPS_FAULT', 'the protocol failed', { cause: error })
-    if (owner !== undefined) owner.abort(failure)
-    client.abort(failure)
   }
 
   #makeTls(tls: ListenerTlsOptions): TlsAcceptor {
@@ -388,7 +327,7 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
         const options: ConnectionOptions = { ...this.#clientOptions }
         if (proxied !== undefined) options.proxied = proxied
         if (tls !== undefined) options.tls = tls
-        this.#begin(new Connection(socket, options))
+        this.#maker.begin(new Connection(socket, options))
       },
       failed: (reason, error, address) => {
         if (debug.enabled) debug('%s: %s from %s', this.#address, error.message, address)
@@ -450,41 +389,6 @@ export class Listener extends Living<ListenerEvents> implements Entrance {
 
   /** Accepting failed (out of descriptors, say): the listener goes on, and the host hears of it. */
   #broken(cause: Error): void {
-    this.fault(new XpsError('XPS_LISTEN', `${this.#address}: ${explain(cause)}`, { cause }))
+    this.fault(new XpsError('XPS_LISTEN', `${this.#address}: ${explainListening(cause)}`, { cause }))
   }
-}
-
-/** The names of the options, for checks of what is given. */
-export const listenerNames: readonly string[] = [
-  'protocol',
-  'tls',
-  'proxyProtocol',
-  'backlog',
-  'noDelay',
-  'lingerTimeout',
-  'clock',
-  ...ruleNames,
-]
-
-function explain(cause: Error): string {
-  const code = systemCode(cause)
-  if (code === 'EADDRINUSE') return 'the address is in use'
-  if (code === 'EACCES') return 'permission denied'
-  if (code === 'EADDRNOTAVAIL') return 'this machine does not have the address'
-  if (code === 'ENOTFOUND') return 'the host name is unknown'
-  return cause.message
-}
-
-function checkAddress(where: ListenAddress): Address | { port: number } {
-  const address = typeof where === 'number' ? { port: where } : where
-  if (typeof address !== 'object' || address === null) throw invalidOption('listen', where, 'a port or an address')
-  if ('path' in address) {
-    if (typeof address.path !== 'string' || address.path === '') throw invalidOption('path', address.path, 'a path')
-    return { path: address.path }
-  }
-  if (address.port === undefined) throw invalidOption('listen', where, 'a port, or an address with a port or a path')
-  const port = integerOption('port', address.port, 0, { min: 0, max: 65_535 })
-  if (address.host === undefined) return { port }
-  if (typeof address.host !== 'string' || address.host === '') throw invalidOption('host', address.host, 'a host')
-  return { port, host: address.host }
 }
