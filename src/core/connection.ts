@@ -16,10 +16,9 @@ import { Living } from './living.ts'
 import type { ProxyHeader } from './proxy-protocol/proxy-header.ts'
 import type { DialPlan } from './socket/dial-plan.ts'
 import { Dialing } from './socket/dialing.ts'
-import type { OnRead } from './socket/slab-reads.ts'
 import { tellBytes, tellEvents } from './socket/socket-events.ts'
 import { EncryptedSink, SocketSink } from './socket/socket-sink.ts'
-import { SocketSource } from './socket/socket-source.ts'
+import { type OnRead, SocketSource } from './socket/socket-source.ts'
 import type { TlsState } from './tls/tls-state.ts'
 
 /** What happens to a {@link Connection}. */
@@ -108,7 +107,6 @@ export class Connection extends Living<ConnectionEvents> {
   readonly #source: SocketSource
   readonly #sink: SocketSink
   #address: string | undefined
-  #socket: Duplex | undefined
   #dialing: Dialing | undefined
   #failure: XpsError | undefined
   /** What the socket failed of. */
@@ -144,6 +142,10 @@ export class Connection extends Living<ConnectionEvents> {
       tellBytes(socket)
       this.opened()
     }
+  }
+
+  get #socket(): Duplex | undefined {
+    return this.#source.socket
   }
 
   /** Starts to connect and returns at once; `open` is told when it is connected. */
@@ -369,7 +371,6 @@ export class Connection extends Living<ConnectionEvents> {
 
   /** @internal */
   holdSocket(socket: Duplex): void {
-    this.#socket = socket
     this.#sink.holdSocket(socket)
     this.#source.holdSocket(socket)
     tellEvents(socket, this)

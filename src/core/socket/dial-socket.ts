@@ -4,8 +4,8 @@ import { connect as connectTls, type ConnectionOptions as NodeTlsOptions, type T
 import { TlsState } from '../tls/tls-state.ts'
 import type { TlsDialler } from '../tls/upstream-tls.ts'
 import type { DialPlan, DialTarget } from './dial-plan.ts'
-import type { OnRead } from './slab-reads.ts'
 import { tellBytes } from './socket-events.ts'
+import type { OnRead } from './socket-source.ts'
 
 /** For whom sockets are dialled. */
 export interface SocketDialler {

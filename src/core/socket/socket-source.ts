@@ -2,8 +2,8 @@ import type { Duplex } from 'node:stream'
 import type { Alarm } from '../../clock.ts'
 import type { XpsError } from '../../errors.ts'
 import type { Phase } from '../../lifetime/lifetime.ts'
+import { type Slab, slabs } from '../../pipe/slab.ts'
 import { PipeSource } from '../../pipe/source.ts'
-import { type OnRead, SlabReads } from './slab-reads.ts'
 
 /** What the source asks of the connection that it belongs to. */
 export interface SourceOwner {
@@ -11,6 +11,12 @@ export interface SourceOwner {
   /** What the connection has failed of. */
   readonly failure: XpsError | undefined
   time(): number
+}
+
+/** The option of Node's by which a socket reads into memory of ours. */
+export interface OnRead {
+  buffer(): Buffer
+  callback(count: number): boolean
 }
 
 /** Somebody who has to see the first bytes. */
@@ -36,8 +42,9 @@ export class SocketSource extends PipeSource {
   bytes = 0
   /** Of two sources, the one with the higher number had bytes last. */
   order = 0
+  /** The socket; another attempt to connect has another one. */
+  socket: Duplex | undefined
   readonly #owner: SourceOwner
-  #socket: Duplex | undefined
   #paused = true
   #peerEnded = false
   #discarding = false
@@ -46,24 +53,24 @@ export class SocketSource extends PipeSource {
   #rest: Uint8Array | undefined
   /** Who has to see the first bytes. */
   #looking: Looking | undefined
-  /** Where the socket reads to, if it is one that we have dialled. */
-  #slabs: SlabReads | undefined
+  /** Of a socket that we have dialled: the slab that its next read goes to, and the one that is lent until the pipe is empty. */
+  #slab: Slab | undefined
+  #lent: Slab | undefined
 
   constructor(owner: SourceOwner) {
     super()
     this.#owner = owner
   }
 
-  /** The socket; another attempt to connect has another one. It goes on as the one before was asked to. */
+  /** Another attempt to connect goes on as the one before was asked to. */
   holdSocket(socket: Duplex): void {
-    this.#socket = socket
+    this.socket = socket
     if (this.#paused && !socket.isPaused()) socket.pause()
   }
 
-  /** By which a socket that is going to be dialled reads into memory of ours. */
+  /** By which a socket that is going to be dialled reads into slabs. */
   onread(): OnRead {
-    this.#slabs ??= new SlabReads(this)
-    return this.#slabs.onread()
+    return { buffer: () => this.#point(), callback: (count) => this.#read(count) }
   }
 
   /** Bytes came, by whatever way. */
@@ -78,7 +85,7 @@ export class SocketSource extends PipeSource {
     this.bytes += chunk.length
     if (this.#discarding) {
       this.#discarded += chunk.length
-      if (this.#discarded > lingerBytes && this.#owner.phase === 'draining') this.#socket?.destroy()
+      if (this.#discarded > lingerBytes && this.#owner.phase === 'draining') this.socket?.destroy()
       return true
     }
     if (this.#looking !== undefined) {
@@ -105,29 +112,23 @@ export class SocketSource extends PipeSource {
   pause(): void {
     if (this.#paused) return
     this.#paused = true
-    this.#socket?.pause()
-  }
-
-  /** The socket holds the next bytes back by itself, and what is left over is in memory that is going to be used again. */
-  stopped(): void {
-    if (this.#rest !== undefined) this.#rest = Buffer.from(this.#rest)
-    this.#paused = true
+    this.socket?.pause()
   }
 
   /** The pipe is empty again, or new: gives it what is left over, then lets the socket go on. */
   override pulled(): void {
-    this.#slabs?.giveBack()
+    this.#giveBack()
     if (this.#rest !== undefined) {
       const rest = this.#rest
       const taken = this.write(rest)
       this.#rest = taken < rest.length ? rest.subarray(taken) : undefined
       if (this.#rest !== undefined) return
-      if (this.#peerEnded || this.#socket?.destroyed === true) return this.#end()
+      if (this.#peerEnded || this.socket?.destroyed === true) return this.#end()
       if (!this.flushed) return
     }
     if (this.#paused) {
       this.#paused = false
-      this.#socket?.resume()
+      this.socket?.resume()
     }
   }
 
@@ -151,9 +152,9 @@ export class SocketSource extends PipeSource {
   /** Shows the first bytes to somebody, and keeps them. */
   show(looking: Looking): void {
     this.#looking = looking
-    if (this.#peerEnded || this.#socket?.destroyed !== false) return this.#looked(undefined)
+    if (this.#peerEnded || this.socket?.destroyed !== false) return this.#looked(undefined)
     this.#paused = false
-    this.#socket.resume()
+    this.socket.resume()
   }
 
   /** We have ended our direction, and wait for the peer's end. */
@@ -172,7 +173,10 @@ export class SocketSource extends PipeSource {
   /** The socket has closed; `taken` says that its bytes were read by somebody else. */
   socketClosed(taken: boolean): void {
     this.#looked(undefined)
-    this.#slabs?.leave()
+    if (this.#slab !== undefined) {
+      slabs.leave(this.#slab)
+      this.#slab = undefined
+    }
     // A socket that was destroyed by one direction may still hold bytes of the other.
     if (!this.#peerEnded && !this.#discarding && !taken) this.#salvage()
     if (this.#rest === undefined) this.#end()
@@ -192,20 +196,60 @@ export class SocketSource extends PipeSource {
 
   /** Nobody reads any more: what still comes is thrown away, so that the peer's end is seen. */
   #unread(): void {
-    this.#slabs?.giveBack()
+    this.#giveBack()
     this.#discarding = true
     this.#rest = undefined
-    if (this.#paused && this.#socket !== undefined && !this.#socket.destroyed) {
+    if (this.#paused && this.socket !== undefined && !this.socket.destroyed) {
       this.#paused = false
-      this.#socket.resume()
+      this.socket.resume()
     }
   }
 
   /** Bytes that the socket read before it was destroyed, and that it would never tell of. */
   #salvage(): void {
-    for (let chunk: Buffer | null = this.#socket?.read(); chunk !== null && chunk !== undefined; ) {
+    for (let chunk: Buffer | null = this.socket?.read(); chunk !== null && chunk !== undefined; ) {
       this.deliver(chunk)
-      chunk = this.#socket?.read()
+      chunk = this.socket?.read()
     }
+  }
+
+  // The slabs of a dialled socket.
+
+  /** The memory for the next read. */
+  #point(): Buffer {
+    if (this.#slab !== undefined) slabs.leave(this.#slab)
+    this.#slab = slabs.point()
+    return this.#slab.bytes
+  }
+
+  /** So many bytes are in the slab. */
+  #read(count: number): boolean {
+    const slab = this.#readable(this.#slab as Slab, count)
+    const chunk = slab.first(count)
+    if (this.deliver(chunk)) return true
+    // What was not taken at all is copied; what was taken is in flight, and the slab with it.
+    if (this.#rest !== undefined) this.#rest = Buffer.from(this.#rest)
+    if (!this.flushed) {
+      slab.lend(count)
+      this.#lent = slab
+    }
+    this.#paused = true // By Node, if this is false.
+    return false
+  }
+
+  /** The slab that was read into; or another, if the bytes there are lent and ours had to make way. */
+  #readable(slab: Slab, count: number): Slab {
+    if (!slab.lent) return slab
+    const other = slabs.point()
+    slab.rescue(count, other.bytes)
+    slabs.leave(slab) // Not before: a slab that nobody points at forgets what it had to keep.
+    this.#slab = other
+    return other
+  }
+
+  #giveBack(): void {
+    if (this.#lent === undefined) return
+    slabs.giveBack(this.#lent)
+    this.#lent = undefined
   }
 }
