@@ -10,13 +10,8 @@ export { type Alarm, type Clock, systemClock } from './clock.ts'
 export { type Address, formatAddress, parseAddress } from './core/address.ts'
 export { ClientSession, type ClientSessionEvents, type ListenPlace, type Protocol } from './core/client-session.ts'
 export type { CloseOptions } from './core/close-by.ts'
-export {
-  Connection,
-  type ConnectionEvents,
-  type ConnectionOptions,
-  type ConnectionOwner,
-  type Entrance,
-} from './core/connection.ts'
+export { Connection, type ConnectionEvents, type ConnectionOwner } from './core/connection.ts'
+export type { ConnectionOptions, Entrance } from './core/connection-options.ts'
 export {
   Core,
   type CoreEvents,

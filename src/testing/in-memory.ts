@@ -1,5 +1,6 @@
 import type { ClientSession } from '../core/client-session.ts'
-import { Connection, type ConnectionOptions } from '../core/connection.ts'
+import { Connection } from '../core/connection.ts'
+import type { ConnectionOptions } from '../core/connection-options.ts'
 import { memorySockets } from '../core/memory-socket.ts'
 import { isPromiseLike } from '../lifetime/owned.ts'
 import { invalidOption } from '../options.ts'
