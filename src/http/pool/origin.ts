@@ -5,10 +5,10 @@ import { XpsError } from '../../errors.ts'
 import type { HeadLimits } from '../http1/head-reader.ts'
 import type { UpstreamOwner, UpstreamSession } from '../upstream-session.ts'
 import { ClientOrigins, type PoolClient } from './client-origins.ts'
+import { Connections } from './connections.ts'
 import { Dial, type DialOwner } from './dial.ts'
 import { HealthCheck, type HealthRules, type HealthStats } from './health-check.ts'
-import { end, IdleWatch, isIdle } from './idle-watch.ts'
-import { Lanes } from './lanes.ts'
+import { end, isIdle } from './idle-watch.ts'
 import type { PoolRules } from './pool-options.ts'
 import { offered, sessionOn } from './session-on.ts'
 import { type Waiter, Waiting } from './waiting.ts'
@@ -57,17 +57,7 @@ export class Origin implements UpstreamOwner, DialOwner {
   /** Connections of all clients. */
   #open = 0
   readonly #health: HealthCheck | undefined
-  readonly #all = new Set<UpstreamSession>()
-  /** Of HTTP/2, that take no other request, and wait for those under way. They count no more as connections in use. */
-  readonly #leaving = new Set<UpstreamSession>()
-  /** Of HTTP/1.1, without work; the one that had some last at the end. */
-  readonly #idle: UpstreamSession[] = []
-  /** Of HTTP/1.1, that carry requests one behind the other. */
-  readonly #lanes: Lanes
-  /** Of HTTP/2, that carry requests side by side; the first that has room is used, so that the others can go. */
-  readonly #shared: UpstreamSession[] = []
-  readonly #idleWatch: IdleWatch
-  readonly #maybeIdle = (): UpstreamSession[] => [...this.#idle, ...this.#lanes, ...this.#shared]
+  readonly #connections: Connections
   readonly #waiting = new Waiting()
   readonly #dials = new Set<Dial>()
   /** What the next connection will speak; undefined until one has been asked. */
@@ -101,8 +91,7 @@ export class Origin implements UpstreamOwner, DialOwner {
         this.#downUntil = 0
       })
     }
-    this.#idleWatch = new IdleWatch(rules)
-    this.#lanes = new Lanes(rules.pipelineConnections, rules.pipeline)
+    this.#connections = new Connections(rules)
     this.#client = client
     if (this.upstream.introduces && client === undefined) {
       this.#clients = new ClientOrigins(
@@ -120,13 +109,13 @@ export class Origin implements UpstreamOwner, DialOwner {
 
   /** Whether requests may be sent one behind the other. */
   get pipelines(): boolean {
-    return this.#lanes.used
+    return this.#connections.lanes.used
   }
 
   get stats(): OriginStats {
     const stats = {
-      connections: this.#all.size + this.#leaving.size + this.#dials.size,
-      idle: this.#idle.length + this.#lanes.idle + this.#shared.filter(isIdle).length,
+      connections: this.#connections.size + this.#dials.size,
+      idle: this.#connections.idle,
       queued: this.#waiting.length,
       ...(this.#health === undefined ? {} : { health: this.#health.stats }),
     }
@@ -161,9 +150,7 @@ export class Origin implements UpstreamOwner, DialOwner {
 
   /** Ends a connection without work; false if all have some. */
   endIdle(): boolean {
-    const session = this.#idle.shift() ?? this.#shared.find((one) => one.usable && isIdle(one))
-    if (session !== undefined) end(session)
-    return session !== undefined
+    return this.#connections.endIdle()
   }
 
   /** Gives the waiter a connection, now or later. The newest idle one is used first, so that the others can go. */
@@ -188,10 +175,10 @@ export class Origin implements UpstreamOwner, DialOwner {
   close(): void {
     this.#closed = true
     this.#health?.stop()
-    this.#idleWatch.stop()
+    this.#connections.stop()
     const error = new XpsError('XPS_CLOSED', 'the listener has closed')
     for (const waiter of this.#waiting.clear()) waiter.refused(error)
-    for (const session of [...this.#all, ...this.#leaving]) session.abort(error)
+    this.#connections.abort(error)
     for (const dial of [...this.#dials]) dial.connection.abort(error)
     for (const origin of this.#clients ?? []) origin.close()
   }
@@ -200,8 +187,7 @@ export class Origin implements UpstreamOwner, DialOwner {
   retire(): void {
     this.#retired = true
     this.#health?.stop()
-    for (const session of this.#idle.splice(0)) session.abort()
-    for (const session of [...this.#lanes, ...this.#shared]) if (isIdle(session)) end(session)
+    this.#connections.endAllIdle()
     for (const origin of this.#clients ?? []) origin.retire()
   }
 
@@ -215,38 +201,13 @@ export class Origin implements UpstreamOwner, DialOwner {
   // Who gets which connection.
 
   #find(waiter: Waiter): UpstreamSession | undefined {
-    if (!waiter.http1 && this.#shared.length > 0) {
-      const shared = this.#shared.find((one) => roomIn(one) > 0 && !this.#spent(one))
-      if (shared !== undefined) return shared
-    }
-    return waiter.pipelined && this.#lanes.used ? this.#freeLane() : this.#free()
+    const connections = this.#connections
+    const shared = waiter.http1 ? undefined : connections.shared()
+    if (shared !== undefined) return shared
+    if (!connections.lanes.used || !waiter.pipelined) return connections.alone()
+    // Who has waited longer for any goes first.
+    return this.#waiting.uncovered ? undefined : connections.lane()
   }
-
-  /** One of HTTP/1.1 for one request alone. */
-  #free(): UpstreamSession | undefined {
-    for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
-      if (session.usable) return session
-    }
-    return this.#lanes.takeOut(this.#fresh)
-  }
-
-  /** One of HTTP/1.1 that carries requests one behind the other. Who has waited longer for any goes first. */
-  #freeLane(): UpstreamSession | undefined {
-    if (this.#waiting.uncovered) return undefined
-    const lane = this.#lanes.next(this.#fresh)
-    if (lane !== undefined || this.#lanes.full) return lane
-    const session = this.#free()
-    if (session !== undefined) this.#lanes.add(session)
-    return session
-  }
-
-  /** It has carried as many requests as it may. */
-  #spent(session: UpstreamSession): boolean {
-    const { maxRequestsPerConnection } = this.#rules
-    return maxRequestsPerConnection > 0 && session.requests + session.reserved >= maxRequestsPerConnection
-  }
-
-  readonly #fresh = (session: UpstreamSession): boolean => !this.#spent(session)
 
   #wait(waiter: Waiter, scope: PoolScope): void {
     if (this.#closed) return waiter.refused(new XpsError('XPS_CLOSED', 'the listener has closed'))
@@ -255,7 +216,8 @@ export class Origin implements UpstreamOwner, DialOwner {
       return waiter.refused(new XpsError('XPS_CONNECT', message, { origin: 'upstream', address: this.address }))
     }
     this.#scope = scope
-    const lanesFull = waiter.pipelined && this.#lanes.used && this.#whole.#speaks === 'http1' && this.#lanes.full
+    const { lanes } = this.#connections
+    const lanesFull = waiter.pipelined && lanes.used && this.#whole.#speaks === 'http1' && lanes.full
     const mayDial = !lanesFull && this.#mayDial(false)
     // Nobody can wait for a connection that is another client's.
     const mayWait = this.#waiting.length < this.#rules.maxQueue && (this.#client === undefined || this.#count > 0)
@@ -270,8 +232,9 @@ export class Origin implements UpstreamOwner, DialOwner {
 
   /** Gives it to those who wait, in their order: one that wants it alone holds up those behind until it is empty. */
   #serve(session: UpstreamSession): void {
+    const connections = this.#connections
     if (session.multiplexed) {
-      while (roomIn(session) > 0 && !this.#spent(session)) {
+      while (connections.roomIn(session) > 0) {
         const waiter = this.#waiting.firstSharing
         if (waiter === undefined) return
         this.#waiting.remove(waiter)
@@ -279,11 +242,11 @@ export class Origin implements UpstreamOwner, DialOwner {
       }
       return
     }
-    const lanes = this.#lanes
+    const { lanes } = connections
     for (let waiter = this.#waiting.first; waiter !== undefined && session.canSend; waiter = this.#waiting.first) {
       const shares = waiter.pipelined && lanes.used
       const lane = lanes.has(session)
-      if (session.busy >= (shares && lane ? lanes.depth : 1) || this.#spent(session)) return
+      if (session.busy >= (shares && lane ? lanes.depth : 1) || connections.spent(session)) return
       if (shares && !lane) lanes.add(session)
       else if (!shares && lane) lanes.remove(session)
       this.#waiting.remove(waiter)
@@ -295,7 +258,7 @@ export class Origin implements UpstreamOwner, DialOwner {
 
   /** Connections that there are, or will be. */
   get #count(): number {
-    return this.#all.size + this.#dials.size
+    return this.#connections.inUse + this.#dials.size
   }
 
   /** Whether there may be another connection; with `make`, one of another client that has no work makes room. */
@@ -329,17 +292,17 @@ export class Origin implements UpstreamOwner, DialOwner {
       whole.#open++
       connection.on('close', () => whole.#open--)
     }
-    const dial = new Dial(this, connection, waiter, covers, waiter.pipelined && this.#lanes.used)
+    const dial = new Dial(this, connection, waiter, covers, waiter.pipelined && this.#connections.lanes.used)
     this.#dials.add(dial)
     this.#waiting.cover(covers, waiter.http1)
-    if (dial.lane) this.#lanes.dialling(1)
+    if (dial.lane) this.#connections.lanes.dialling(1)
   }
 
   #dialOver(dial: Dial): void {
     dial.end()
     this.#dials.delete(dial)
     this.#waiting.uncover(dial.covers, dial.waiter.http1)
-    if (dial.lane) this.#lanes.dialling(-1)
+    if (dial.lane) this.#connections.lanes.dialling(-1)
   }
 
   /** @internal */
@@ -362,11 +325,10 @@ export class Origin implements UpstreamOwner, DialOwner {
   #ready(dial: Dial, session: UpstreamSession): void {
     this.#dialOver(dial)
     this.#whole.#downUntil = 0
-    this.#all.add(session)
+    this.#connections.add(session)
     if (this.#closed) return session.abort()
     if (!dial.waiter.http1) this.#whole.#speaks = session.multiplexed ? 'http2' : 'http1'
-    if (session.multiplexed) this.#shared.push(session)
-    else if (dial.lane) this.#lanes.add(session)
+    this.#connections.open(session, dial.lane)
     this.upstreamFree(session)
     // It may do for fewer than was hoped.
     this.#dialForWaiting()
@@ -392,7 +354,8 @@ export class Origin implements UpstreamOwner, DialOwner {
 
   /** @internal */
   upstreamFree(session: UpstreamSession): void {
-    if (this.#spent(session)) {
+    const connections = this.#connections
+    if (connections.spent(session)) {
       if (isIdle(session)) end(session)
       else if (session.multiplexed) this.#leave(session)
       return
@@ -401,28 +364,16 @@ export class Origin implements UpstreamOwner, DialOwner {
     if (this.#waiting.length > 0) {
       this.#serve(session)
       // Somebody gave it back in the same call.
-      if (this.#idle.includes(session)) return
+      if (connections.rests(session)) return
     }
     if (!isIdle(session) || !session.usable) return
     // Whoever had the route before it went is served.
     if (this.#retired) return end(session)
-    if (session.multiplexed) {
-      if (this.#idle.length + this.#shared.filter(isIdle).length > this.#rules.maxIdle) return end(session)
-    } else if (!this.#lanes.has(session)) {
-      this.#idle.push(session)
-      if (this.#idle.length > this.#rules.maxIdle) this.#idle.shift()?.abort()
-    }
-    if (!this.#idleWatch.set && this.#scope !== undefined && !this.#closed) {
-      this.#idleWatch.look(this.#scope.clock, this.#maybeIdle, () => this.#all.size)
-    }
+    if (connections.keep(session) && this.#scope !== undefined && !this.#closed) connections.watch(this.#scope.clock)
   }
 
-  /** It takes no other request: another may be connected in its place. */
   #leave(session: UpstreamSession): void {
-    if (!session.multiplexed || !this.#all.delete(session)) return
-    this.#leaving.add(session)
-    remove(this.#shared, session)
-    this.#dialForWaiting()
+    if (this.#connections.leave(session)) this.#dialForWaiting()
   }
 
   /** @internal */
@@ -434,11 +385,7 @@ export class Origin implements UpstreamOwner, DialOwner {
 
   /** @internal */
   upstreamClosed(session: UpstreamSession, error: XpsError | undefined): void {
-    this.#all.delete(session)
-    this.#leaving.delete(session)
-    remove(this.#idle, session)
-    remove(this.#shared, session)
-    this.#lanes.remove(session)
+    this.#connections.remove(session)
     for (const dial of this.#dials) if (dial.session === session) return this.dialFailed(dial, error)
     // Whoever waits because there were as many connections as there may be has a chance now.
     this.#dialForWaiting()
@@ -450,18 +397,8 @@ const http1Time = 300_000
 /** More than ever wait. */
 const anyNumber = 1e9
 
-/** How many more requests it takes. */
-function roomIn(session: UpstreamSession): number {
-  return session.usable ? session.capacity - session.busy - session.reserved : 0
-}
-
 /** It is the waiter's until that has sent something, or gives it back: a hook may hold it for long. */
 function give(waiter: Waiter, session: UpstreamSession): void {
   session.reserved++
   waiter.given(session)
-}
-
-function remove<T>(list: T[], item: T): void {
-  const index = list.indexOf(item)
-  if (index >= 0) list.splice(index, 1)
 }
