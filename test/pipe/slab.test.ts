@@ -115,7 +115,7 @@ describe('SlabPool', () => {
   })
 
   it('mixes no bytes up, whoever reads, lends and gives back when', () => {
-    // What a connection does with its slabs; see connection.ts.
+    // What a connection does with its slabs; see socket-source.ts.
     interface Socket {
       slab: Slab | undefined
       loan: { slab: Slab; bytes: Buffer } | undefined
