@@ -71,20 +71,8 @@ export class SessionLocks {
     const container = this.#container
     const { lock } = container
     if (lock === undefined) return hold()
-    // Made only for who looks at it: a container that has the lock at once does not.
-    let made: AbortController | undefined
-    const controller = (): AbortController => {
-      made ??= new AbortController()
-      return made
-    }
-    call.cancel = () => controller().abort()
-    const request = {
-      wait,
-      lease,
-      get signal() {
-        return controller().signal
-      },
-    }
+    const request = new LockRequest(wait, lease)
+    call.cancel = () => request.abort()
     return ask<ContainerLock | undefined, T | StateFault>(
       () => lock.call(container, local.id, request),
       (remote) => {
@@ -96,8 +84,35 @@ export class SessionLocks {
       (error: unknown) => {
         call.cancel = undefined
         local.release()
-        return made?.signal.aborted === true ? faults.open : this.#failed(error)
+        return request.aborted ? faults.open : this.#failed(error)
       },
     )
+  }
+}
+
+/** What a container is asked for a lock with. */
+class LockRequest {
+  readonly wait: number
+  readonly lease: number
+  #controller: AbortController | undefined
+
+  constructor(wait: number, lease: number) {
+    this.wait = wait
+    this.lease = lease
+  }
+
+  /** Made only for who looks at it: a container that has the lock at once does not. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    return this.#controller.signal
+  }
+
+  get aborted(): boolean {
+    return this.#controller?.signal.aborted === true
+  }
+
+  abort(): void {
+    this.#controller ??= new AbortController()
+    this.#controller.abort()
   }
 }
