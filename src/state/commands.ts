@@ -49,8 +49,7 @@ export const commands: ReadonlyMap<string, Run> = new Map<string, Run>(
         (session) => session.id,
       ),
     open: (desk, id, mode) => opening(desk, () => desk.table.open(id, mode === 'r' ? 'r' : 'rw', desk.call)),
-    close: (desk) =>
-      over(desk, (session) => after(session.finish(true), (fault) => (fault === faults.failed ? faults.close : fault))),
+    close: (desk) => over(desk, (session) => session.finish(true), faults.close),
     commit: (desk) => over(desk, (session) => session.finish(false)),
     destroy: (desk) => over(desk, (session) => session.end()),
     get({ shared }, key) {
@@ -182,13 +181,17 @@ function opening(
   })
 }
 
-/** Does something with the open session after which it may be closed. */
-function over(desk: Desk, run: (session: SharedSession) => Awaitable<Answer>): Awaitable<Answer> {
+/** Does something with the open session after which it may be closed; answers `failed` where the container has failed. */
+function over(
+  desk: Desk,
+  run: (session: SharedSession) => Awaitable<StateFault | undefined>,
+  failed: StateFault = faults.failed,
+): Awaitable<Answer> {
   const { shared } = desk
   if (shared === undefined) return faults.notOpen
-  return after(run(shared), (answer) => {
+  return after(run(shared), (fault) => {
     if (shared.over) desk.shared = undefined
-    return answer
+    return fault === faults.failed ? failed : fault
   })
 }
 

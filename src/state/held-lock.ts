@@ -1,4 +1,5 @@
 import type { Alarm, Clock } from '../clock.ts'
+import { isPromiseLike } from '../lifetime/owned.ts'
 import type { ContainerLock } from './container.ts'
 import type { StateFault } from './faults.ts'
 import type { Lock } from './locks.ts'
@@ -53,8 +54,11 @@ export class HeldLock {
     this.#released = true
     this.#alarm?.cancel()
     if (this.#remote === undefined) return this.#local.release()
+    const releasing = this.#remote.release()
+    // A container that has let go of it already costs no promise.
+    if (!isPromiseLike(releasing)) return this.#local.release()
     const released = (): void => this.#local.release()
-    Promise.resolve(this.#remote.release()).then(released, released)
+    Promise.resolve(releasing).then(released, released)
   }
 
   /** Three times in each lease, so that one answer that is late does no harm. */

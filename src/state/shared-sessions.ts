@@ -123,6 +123,11 @@ export class SharedSessions extends Living<SharedSessionsEvents> {
   #opening: Promise<void> | undefined
   #sweepAlarm: Alarm | undefined
   #sweeping: Promise<void> | undefined
+  readonly #workDone = (): void => this.release()
+  readonly #workFailed = (error: unknown): void => {
+    this.fault(error)
+    this.release()
+  }
 
   constructor(container: Container, options: SharedSessionsOptions = {}) {
     super()
@@ -306,13 +311,7 @@ export class SharedSessions extends Living<SharedSessionsEvents> {
 
   #waitFor(work: Promise<unknown>): void {
     this.hold()
-    work.then(
-      () => this.release(),
-      (error: unknown) => {
-        this.fault(error)
-        this.release()
-      },
-    )
+    work.then(this.#workDone, this.#workFailed)
   }
 
   #waitOption({ lockTimeout }: Pick<OpenOptions, 'lockTimeout'>): number {

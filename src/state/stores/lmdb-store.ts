@@ -7,7 +7,7 @@ import { LmdbLocks } from './lmdb-locks.ts'
 import { LmdbMembers } from './lmdb-members.ts'
 import { decodeStored, decodeTime, encodeStored, encodeTime } from './lmdb-record.ts'
 import { type LmdbTables, openTables, reasonOf } from './lmdb-tables.ts'
-import { LmdbWrites } from './lmdb-writes.ts'
+import { LmdbWrites, type Written } from './lmdb-writes.ts'
 
 /** Options of an {@link LmdbStore}. */
 export interface LmdbStoreOptions {
@@ -115,33 +115,41 @@ export class LmdbStore implements Container {
     }
   }
 
-  async commit(id: string, stored: Stored, { expect, fence }: Commit): Promise<CommitResult> {
+  commit(id: string, stored: Stored, { expect, fence }: Commit): Promise<CommitResult> {
+    const opened = this.#opened
+    if (opened !== undefined && expect === 'present' && isNear(stored.expires, opened.locks.notedOf(id, fence))) {
+      // It was read under this lock: as long as that is held, it is there. Most commits are such, so that this is no
+      // async function: each would cost some promises more.
+      const { sessions, exists } = opened.tables
+      const value = encodeStored(stored)
+      const put = (): undefined => void sessions.put(id, value, fence)
+      return opened.writes.write(id, fence, put, exists).then(presentResult, (error) => this.#notWritten(error))
+    }
+    return this.#commitBoth(id, stored, expect, fence).catch((error: unknown) => this.#notWritten(error))
+  }
+
+  /** The session, and when it expires. */
+  async #commitBoth(id: string, stored: Stored, expect: Commit['expect'], fence: number): Promise<CommitResult> {
     const { tables, locks, writes } = this.#open
     const { sessions, times, exists } = tables
     const { expires } = stored
     const value = encodeStored(stored)
-    try {
-      if (expect === 'present' && isNear(expires, locks.notedOf(id, fence))) {
-        // It was read under this lock: as long as that is held, it is there.
-        const put = (): undefined => void sessions.put(id, value, fence)
-        const outcome = await writes.write(id, fence, put, exists)
-        return outcome === 'other' ? 'missing' : outcome
-      }
-      if (expect === 'absent' && this.#room <= 0) return 'full'
-      const expected = expect === 'absent' ? null : exists
-      const both = (): void => {
-        void sessions.put(id, value, fence)
-        void times.put(id, encodeTime(expires), fence)
-      }
-      const outcome = await writes.write(id, fence, () => sessions.ifVersion(id, expected as number, both), expected)
-      if (outcome === 'done') locks.note(id, expires)
-      if (outcome === 'done' && expect === 'absent') this.#room--
-      return outcome === 'other' ? (expect === 'absent' ? 'exists' : 'missing') : outcome
-    } catch (error) {
-      const reason = await reasonOf(error)
-      if (await isFull(reason, this.#folder)) return 'full'
-      throw this.#failed('written', reason)
+    if (expect === 'absent' && this.#room <= 0) return 'full'
+    const expected = expect === 'absent' ? null : exists
+    const both = (): void => {
+      void sessions.put(id, value, fence)
+      void times.put(id, encodeTime(expires), fence)
     }
+    const outcome = await writes.write(id, fence, () => sessions.ifVersion(id, expected as number, both), expected)
+    if (outcome === 'done') locks.note(id, expires)
+    if (outcome === 'done' && expect === 'absent') this.#room--
+    return outcome === 'other' && expect === 'absent' ? 'exists' : presentResult(outcome)
+  }
+
+  async #notWritten(error: unknown): Promise<CommitResult> {
+    const reason = await reasonOf(error)
+    if (await isFull(reason, this.#folder)) return 'full'
+    throw this.#failed('written', reason)
   }
 
   async destroy(id: string, fence: number): Promise<boolean | 'fenced'> {
@@ -230,6 +238,11 @@ export class LmdbStore implements Container {
     const reason = error instanceof Error ? error.message : String(error)
     return new XpsError('XPS_READ', `${this.#folder}: a session cannot be ${what}: ${reason}`, { cause: error })
   }
+}
+
+/** The result of a commit of what was to be there. */
+function presentResult(outcome: Written): CommitResult {
+  return outcome === 'other' ? 'missing' : outcome
 }
 
 /** Whether the time that is noted is soon enough, and not much too soon: then it need not be written again. */

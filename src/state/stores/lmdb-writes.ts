@@ -40,14 +40,24 @@ export class LmdbWrites {
    * Writes if the lock is held, and resolves when the disk has it. Where `write` has a condition, that is that the session
    * is there, or is not, as `expected` (null for not); it need not have one where that is known.
    */
-  async write(id: string, fence: number, write: Write, expected: number | null): Promise<Written> {
+  write(id: string, fence: number, write: Write, expected: number | null): Promise<Written> {
+    if (this.#members.state === 'alone' && this.#locks.fenceOf(id) === fence) {
+      return this.#inTurn(id, fence, write, expected)
+    }
+    return this.#writeShared(id, fence, write, expected)
+  }
+
+  /** With all that is written in this turn. */
+  #inTurn(id: string, fence: number, write: Write, expected: number | null): Promise<Written> {
+    return new Promise((resolve, reject) => {
+      this.#turn.push({ id, fence, write, expected, resolve, reject })
+      if (this.#turn.length === 1) setImmediate(() => void this.#writeTurn())
+    })
+  }
+
+  async #writeShared(id: string, fence: number, write: Write, expected: number | null): Promise<Written> {
     while (this.#locks.fenceOf(id) === fence) {
-      if (this.#members.state === 'alone') {
-        return new Promise((resolve, reject) => {
-          this.#turn.push({ id, fence, write, expected, resolve, reject })
-          if (this.#turn.length === 1) setImmediate(() => void this.#writeTurn())
-        })
-      }
+      if (this.#members.state === 'alone') return this.#inTurn(id, fence, write, expected)
       let written: Promise<boolean> | undefined
       const held = this.#tables.locks.ifVersion(id, fence, () => {
         written = write()
