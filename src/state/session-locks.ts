@@ -1,4 +1,4 @@
-import { ask } from './ask.ts'
+import { isPromiseLike } from '../lifetime/owned.ts'
 import type { Awaitable, Container, ContainerLock } from './container.ts'
 import { faults, isFault, type StateFault } from './faults.ts'
 import { HeldLock } from './held-lock.ts'
@@ -67,26 +67,29 @@ export class SessionLocks {
     next: (lock: HeldLock) => Awaitable<T | StateFault>,
   ): Awaitable<T | StateFault> {
     const { clock, lease } = this.#rules
-    const hold = (remote?: ContainerLock): Awaitable<T | StateFault> => next(new HeldLock(local, remote, clock, lease))
     const container = this.#container
-    const { lock } = container
-    if (lock === undefined) return hold()
+    if (container.lock === undefined) return next(new HeldLock(local, undefined, clock, lease))
     const request = new LockRequest(wait, lease)
+    const given = (remote: ContainerLock | undefined): Awaitable<T | StateFault> => {
+      call.cancel = undefined
+      if (remote !== undefined) return next(new HeldLock(local, remote, clock, lease))
+      local.release()
+      return faults.locked
+    }
+    const failed = (error: unknown): StateFault => {
+      call.cancel = undefined
+      local.release()
+      return request.aborted ? faults.open : this.#failed(error)
+    }
+    let remote: Awaitable<ContainerLock | undefined>
+    try {
+      remote = container.lock(local.id, request)
+    } catch (error) {
+      return failed(error)
+    }
+    if (!isPromiseLike(remote)) return given(remote)
     call.cancel = () => request.abort()
-    return ask<ContainerLock | undefined, T | StateFault>(
-      () => lock.call(container, local.id, request),
-      (remote) => {
-        call.cancel = undefined
-        if (remote !== undefined) return hold(remote)
-        local.release()
-        return faults.locked
-      },
-      (error: unknown) => {
-        call.cancel = undefined
-        local.release()
-        return request.aborted ? faults.open : this.#failed(error)
-      },
-    )
+    return Promise.resolve(remote).then(given, failed)
   }
 }
 

@@ -10,17 +10,6 @@ export interface LockRequest {
   readonly signal: AbortSignal
 }
 
-/** A lock that this process has. */
-interface Held {
-  readonly fence: number
-  /** When the lease is over, in milliseconds since 1970. */
-  until: number
-  /** There is a record of it that others see. */
-  recorded: boolean
-  /** When the session expires, as the table of times tells; undefined where it is not known to be there. */
-  noted: number | undefined
-}
-
 /** One that waits for another process looks again after so many milliseconds; each time after twice as many. */
 const firstPause = 1
 const longestPause = 25
@@ -34,7 +23,7 @@ const longestPause = 25
 export class LmdbLocks {
   readonly #tables: LmdbTables
   readonly #members: LmdbMembers
-  readonly #held = new Map<string, Held>()
+  readonly #held = new Map<string, HeldByProcess>()
   readonly #waiting = new Map<string, Set<() => void>>()
 
   constructor(tables: LmdbTables, members: LmdbMembers) {
@@ -46,7 +35,7 @@ export class LmdbLocks {
   lock(id: string, request: LockRequest): Awaitable<ContainerLock | undefined> {
     const { lease } = request
     const held = this.#members.state === 'alone' ? this.#take(id, lease) : undefined
-    return held === undefined ? this.#wait(id, request) : this.#lockOf(id, held, lease)
+    return held ?? this.#wait(id, request)
   }
 
   async #wait(id: string, { wait, lease, signal }: LockRequest): Promise<ContainerLock | undefined> {
@@ -56,9 +45,8 @@ export class LmdbLocks {
       const held = this.#members.state === 'alone' ? this.#take(id, lease) : await this.#takeShared(id, lease)
       if (held === 'again') continue
       if (held !== undefined) {
-        const lock = this.#lockOf(id, held, lease)
-        if (!signal.aborted) return lock
-        void lock.release()
+        if (!signal.aborted) return held
+        held.release()
         throw signal.reason
       }
       const left = end - systemClock.now()
@@ -95,6 +83,24 @@ export class LmdbLocks {
     return entry !== undefined && entry.version !== fence && this.#isLive(entry.value)
   }
 
+  /** @internal False if it is not held any more. */
+  prolong(held: HeldByProcess): Awaitable<boolean> {
+    const { id, fence, until } = held
+    if (this.#held.get(id) !== held) return false
+    return !held.recorded || this.#tables.locks.put(id, { by: this.#members.token, until }, fence, fence)
+  }
+
+  /** @internal */
+  letGo(held: HeldByProcess): void {
+    const { id, fence } = held
+    if (this.#held.get(id) !== held) return
+    this.#held.delete(id)
+    // Its end is not waited for: what is written afterwards comes after it.
+    if (held.recorded) this.#tables.locks.remove(id, fence).catch(reasonOf)
+    const waiting = this.#waiting.get(id)
+    if (waiting !== undefined) for (const wake of waiting) wake()
+  }
+
   /** @internal See {@link MemberOwner}. */
   record(): void {
     const by = this.#members.token
@@ -121,22 +127,17 @@ export class LmdbLocks {
   }
 
   /** Alone: nobody else looks. */
-  #take(id: string, lease: number): Held | undefined {
+  #take(id: string, lease: number): HeldByProcess | undefined {
     const before = this.#held.get(id)
     const now = Date.now()
     if (before !== undefined && before.until > now) return undefined
-    const held = {
-      fence: ++this.#members.fence,
-      until: now + lease,
-      recorded: before?.recorded ?? false,
-      noted: undefined,
-    }
+    const held = new HeldByProcess(this, id, ++this.#members.fence, lease, before?.recorded ?? false)
     this.#held.set(id, held)
     return held
   }
 
   /** By a record. `'again'` if this process has become alone, or was taken for gone. */
-  async #takeShared(id: string, lease: number): Promise<Held | 'again' | undefined> {
+  async #takeShared(id: string, lease: number): Promise<HeldByProcess | 'again' | undefined> {
     const { env, locks, members, meta } = this.#tables
     if (this.#members.state !== 'shared') {
       await this.#members.join()
@@ -151,39 +152,17 @@ export class LmdbLocks {
       if (!members.doesExist(by)) return 'gone'
       const before = locks.get(id)
       if (before !== undefined && this.#isLive(before)) return undefined
-      const until = Date.now() + lease
       const fence = Math.max(this.#members.fence, Number(meta.get('fence') ?? 0)) + 1
       this.#members.fence = fence
       meta.putSync('fence', fence, 0)
-      locks.putSync(id, { by, until }, fence)
-      const held = { fence, until, recorded: true, noted: undefined }
+      const held = new HeldByProcess(this, id, fence, lease, true)
+      locks.putSync(id, { by, until: held.until }, fence)
       this.#held.set(id, held)
       return held
     })
     if (outcome !== 'gone') return outcome
     this.#members.lost()
     return 'again'
-  }
-
-  #lockOf(id: string, held: Held, lease: number): ContainerLock {
-    const isHeld = (): boolean => this.#held.get(id) === held
-    return {
-      fence: held.fence,
-      renew: () => {
-        if (!isHeld()) return false
-        const until = Date.now() + lease
-        held.until = until
-        if (!held.recorded) return true
-        return this.#tables.locks.put(id, { by: this.#members.token, until }, held.fence, held.fence)
-      },
-      release: () => {
-        if (!isHeld()) return
-        this.#held.delete(id)
-        // Its end is not waited for: what is written afterwards comes after it.
-        if (held.recorded) this.#tables.locks.remove(id, held.fence).catch(reasonOf)
-        for (const wake of this.#waiting.get(id) ?? []) wake()
-      },
-    }
   }
 
   #isLive({ by, until }: { readonly by: string; readonly until: number }): boolean {
@@ -206,5 +185,38 @@ export class LmdbLocks {
       signal.addEventListener('abort', over)
       waiting.add(over)
     })
+  }
+}
+
+/** A lock that this process has. */
+class HeldByProcess implements ContainerLock {
+  readonly id: string
+  readonly fence: number
+  /** When the lease is over, in milliseconds since 1970. */
+  until: number
+  /** There is a record of it that others see. */
+  recorded: boolean
+  /** When the session expires, as the table of times tells; undefined where it is not known to be there. */
+  noted: number | undefined
+  readonly #locks: LmdbLocks
+  readonly #lease: number
+
+  constructor(locks: LmdbLocks, id: string, fence: number, lease: number, recorded: boolean) {
+    this.#locks = locks
+    this.#lease = lease
+    this.id = id
+    this.fence = fence
+    this.until = Date.now() + lease
+    this.recorded = recorded
+    this.noted = undefined
+  }
+
+  renew(): Awaitable<boolean> {
+    this.until = Date.now() + this.#lease
+    return this.#locks.prolong(this)
+  }
+
+  release(): void {
+    this.#locks.letGo(this)
   }
 }

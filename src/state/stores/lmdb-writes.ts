@@ -84,17 +84,20 @@ export class LmdbWrites {
     if (mine.length < turn.length) this.#again(turn.filter((one) => !mine.includes(one)))
     try {
       const { epoch } = this.#members
-      let written: (Promise<boolean> | undefined)[] = []
+      const written: (Promise<boolean> | undefined)[] = []
       const alone = this.#tables.meta.ifVersion('owner', epoch, () => {
-        written = mine.map(({ write }) => write())
-        for (const one of written) one?.catch(() => {})
+        for (const one of mine) {
+          const outcome = one.write()
+          outcome?.catch(() => {})
+          written.push(outcome)
+        }
       })
       const flushed = flushOf(alone)
       if (await alone) {
         await flushed
-        for (const [index, { resolve }] of mine.entries()) {
+        for (let index = 0; index < mine.length; index++) {
           const met = written[index]
-          resolve(met === undefined ? 'done' : met.then((was) => (was ? 'done' : 'other')))
+          mine[index]?.resolve(met === undefined ? 'done' : met.then((was) => (was ? 'done' : 'other')))
         }
         return
       }
