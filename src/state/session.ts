@@ -28,6 +28,8 @@ const mostWrong = 10
 
 const get = Buffer.from('get ').readUInt32LE()
 const put = Buffer.from('put ').readUInt32LE()
+const open = Buffer.from('open').readUInt32LE()
+const clos = Buffer.from('clos').readUInt32LE()
 const runGet = commands.get('get') as NonNullable<ReturnType<typeof commands.get>>
 const runPut = commands.get('put') as NonNullable<ReturnType<typeof commands.get>>
 
@@ -244,7 +246,7 @@ export class StateSession extends ClientSession<ClientSessionEvents> {
     }
     let answer: Awaitable<Answer>
     try {
-      answer = this.#dispatch(bytes.toString('latin1', start, at).toLowerCase(), first, rest)
+      answer = this.#dispatch(nameOf(bytes, start, at), first, rest)
     } catch (error) {
       answer = this.#failed(error)
     }
@@ -372,4 +374,12 @@ export class StateSession extends ClientSession<ClientSessionEvents> {
     this.#listing = undefined
     this.#scope.leave(this)
   }
+}
+
+/** The name of a command, in small letters. What opens and closes each session needs no new text. */
+function nameOf(bytes: Buffer, start: number, end: number): string {
+  const length = end - start
+  if (length === 4 && bytes.readUInt32LE(start) === open) return 'open'
+  if (length === 5 && bytes.readUInt32LE(start) === clos && bytes[start + 4] === 0x65) return 'close'
+  return bytes.toString('latin1', start, end).toLowerCase()
 }

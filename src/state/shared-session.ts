@@ -394,12 +394,17 @@ export class SharedSession {
   }
 
   #copy(): StateData {
-    if (this.#own === undefined) {
-      this.#size = 0
-      for (const [key, value] of this.#stored.data) this.#size += key.length + lengthOf(value)
-    }
-    this.#own = new Map(this.data)
-    return this.#own
+    const own: StateData = new Map()
+    let size = 0
+    // One walk without an iterator: this is done for every session that is changed.
+    this.data.forEach((value, key) => {
+      own.set(key, value)
+      size += key.length + lengthOf(value)
+    })
+    // Later copies keep the count, which is that of what was changed.
+    if (this.#own === undefined) this.#size = size
+    this.#own = own
+    return own
   }
 }
 
