@@ -1,12 +1,13 @@
 import { asXpsError } from '../errors.ts'
 import { after, ask } from './ask.ts'
-import type { Awaitable, Changes, Commit, CommitResult, Container, Stored } from './container.ts'
+import type { Awaitable, CommitResult, Container, Stored } from './container.ts'
 import { faults, isFault, type StateFault } from './faults.ts'
 import type { HeldLock } from './held-lock.ts'
 import { isId, newId } from './ids.ts'
 import type { StateLimits } from './limits.ts'
 import type { LockNumbers } from './locks.ts'
 import { RetiredIds, retire, retiredIdle } from './retired-ids.ts'
+import { SessionCommit } from './session-commit.ts'
 import type { OpenMode, SessionKeeper } from './session-keeper.ts'
 import { SessionLocks } from './session-locks.ts'
 import { SharedSession } from './shared-session.ts'
@@ -412,27 +413,6 @@ export class SessionTable implements SessionKeeper {
     lock?.release()
     this.#owner.failed(asXpsError(error, 'XPS_READ', `the container '${this.#container.name}' failed`))
     return fault
-  }
-}
-
-/**
- * How a session is committed. Most containers do not ask what was changed, so that is found out for those that do. (By a
- * getter of a class: an object literal that has one is, for V8, of a shape of its own, which lives until the next full
- * collection and keeps all that the getter sees.)
- */
-class SessionCommit implements Commit {
-  readonly expect: 'absent' | 'present'
-  readonly fence: number
-  readonly #session: SharedSession
-
-  constructor(session: SharedSession, expect: 'absent' | 'present', fence: number) {
-    this.#session = session
-    this.expect = expect
-    this.fence = fence
-  }
-
-  get changes(): Changes {
-    return this.#session.changes
   }
 }
 
