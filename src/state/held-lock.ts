@@ -1,26 +1,35 @@
 import type { Alarm, Clock } from '../clock.ts'
+import { ask } from './ask.ts'
 import type { ContainerLock } from './container.ts'
 import type { StateFault } from './faults.ts'
 import type { Lock } from './locks.ts'
 
 /**
  * The right to write one session: the lock of this process, and with it that of the container, where several processes
- * use that. The latter is prolonged for as long as the former has traffic.
+ * use that. The latter is prolonged for as long as the former has traffic, and given up as soon as that is lost.
  */
 export class HeldLock {
   readonly #local: Lock
   readonly #remote: ContainerLock | undefined
   readonly #clock: Clock
-  readonly #lease: number
+  /** A third of the lease: so often it is prolonged, so that one answer that is late does no harm. */
+  readonly #interval: number
   #alarm: Alarm | undefined
+  /** When the container's was last prolonged. */
+  #prolonged = 0
+  #prolonging = false
   #released = false
 
   constructor(local: Lock, remote: ContainerLock | undefined, clock: Clock, lease: number) {
     this.#local = local
     this.#remote = remote
     this.#clock = clock
-    this.#lease = lease
-    if (remote !== undefined) this.#prolong(remote)
+    this.#interval = Math.ceil(lease / 3)
+    if (remote === undefined) return
+    this.#prolonged = clock.now()
+    // Whoever waits for it in this process asks the container next.
+    local.onLost = () => this.release()
+    this.#watch(remote)
   }
 
   get fence(): number {
@@ -33,6 +42,7 @@ export class HeldLock {
 
   renew(): void {
     this.#local.renew()
+    if (this.#remote !== undefined && this.#local.used - this.#prolonged > this.#interval) this.#prolong(this.#remote)
   }
 
   pin(): void {
@@ -52,26 +62,41 @@ export class HeldLock {
     if (this.#released) return
     this.#released = true
     this.#alarm?.cancel()
-    if (this.#remote === undefined) return this.#local.release()
+    const remote = this.#remote
+    if (remote === undefined) return this.#local.release()
     const released = (): void => this.#local.release()
-    Promise.resolve(this.#remote.release()).then(released, released)
+    void ask<void, void>(() => remote.release(), released, released)
   }
 
-  /** Three times in each lease, so that one answer that is late does no harm. */
-  #prolong(remote: ContainerLock): void {
-    this.#alarm = this.#clock.after(Math.ceil(this.#lease / 3), () => {
-      if (this.#released || this.lost) return
-      // Who is silent for longer than the lease shall lose it, in all processes.
-      if (this.#local.silent) return this.#prolong(remote)
-      Promise.resolve(remote.renew()).then(
-        (held) => {
-          if (!held) this.#local.lost = true
-          else if (!this.#released) this.#prolong(remote)
-        },
-        () => {
-          if (!this.#released) this.#prolong(remote)
-        },
-      )
+  /** Looks whether there was traffic. Who is silent for longer than the lease shall lose it, in all processes. */
+  #watch(remote: ContainerLock): void {
+    this.#alarm = this.#clock.after(this.#interval, () => {
+      if (this.#local.pinned || this.#local.used > this.#prolonged) this.#prolong(remote)
+      if (!this.#released) this.#watch(remote)
     })
+  }
+
+  #prolong(remote: ContainerLock): void {
+    if (this.#prolonging || this.#released) return
+    this.#prolonging = true
+    const asked = this.#clock.now()
+    void ask<boolean, void>(
+      () => remote.renew(),
+      (held) => {
+        this.#prolonging = false
+        if (held) this.#prolonged = asked
+        else this.#lose()
+      },
+      () => {
+        this.#prolonging = false
+      },
+    )
+  }
+
+  /** Another process has it. Who waits in this one has nothing to expect of the holder. */
+  #lose(): void {
+    if (this.#released) return
+    this.#local.lost = true
+    if (!this.#local.pinned) this.release()
   }
 }

@@ -178,6 +178,7 @@ export class LockTable {
     this.#holders.delete(lock.id)
     this.numbers.held--
     this.numbers.expired++
+    lock.onLost?.()
   }
 }
 
@@ -188,6 +189,8 @@ export class Lock {
   readonly fence: number
   /** Another one has it, because the holder was silent. */
   lost = false
+  /** Told when it is taken from its holder. */
+  onLost: (() => void) | undefined
   /** @internal */
   queue: Queue | undefined
   /** @internal */
@@ -209,12 +212,17 @@ export class Lock {
     this.used = this.#table.now()
   }
 
-  /** Whether one who waits may have it. Never while something is written under it. */
-  get silent(): boolean {
-    return this.#pins === 0 && this.#table.now() - this.used >= this.#table.lease
+  /** Something is under way that needs it. */
+  get pinned(): boolean {
+    return this.#pins > 0
   }
 
-  /** Something is being written under it, until {@link unpin}. */
+  /** Whether one who waits may have it. Never while something is written under it. */
+  get silent(): boolean {
+    return !this.pinned && this.#table.now() - this.used >= this.#table.lease
+  }
+
+  /** Something is under way that needs it, as a write, until {@link unpin}. */
   pin(): void {
     this.#pins++
   }

@@ -78,6 +78,12 @@ export class SessionLocks {
       return made
     }
     call.cancel = () => controller().abort()
+    // Who waits for other processes is not silent.
+    local.pin()
+    const told = (): void => {
+      call.cancel = undefined
+      local.unpin()
+    }
     const request = {
       wait,
       lease,
@@ -88,13 +94,13 @@ export class SessionLocks {
     return ask<ContainerLock | undefined, T | StateFault>(
       () => lock.call(container, local.id, request),
       (remote) => {
-        call.cancel = undefined
+        told()
         if (remote !== undefined) return hold(remote)
         local.release()
         return faults.locked
       },
       (error: unknown) => {
-        call.cancel = undefined
+        told()
         local.release()
         return made?.signal.aborted === true ? faults.open : this.#failed(error)
       },
