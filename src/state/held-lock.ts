@@ -3,6 +3,7 @@ import { ask } from './ask.ts'
 import type { ContainerLock } from './container.ts'
 import type { StateFault } from './faults.ts'
 import type { Lock } from './locks.ts'
+import type { TableOwner, TableRules } from './table-rules.ts'
 
 /**
  * The right to write one session: the lock of this process, and with it that of the container, where several processes
@@ -12,6 +13,7 @@ export class HeldLock {
   readonly #local: Lock
   readonly #remote: ContainerLock | undefined
   readonly #clock: Clock
+  readonly #waitFor: TableOwner['waitFor']
   /** A third of the lease: so often it is prolonged, so that one answer that is late does no harm. */
   readonly #interval: number
   #alarm: Alarm | undefined
@@ -20,10 +22,17 @@ export class HeldLock {
   #prolonging = false
   #released = false
 
-  constructor(local: Lock, remote: ContainerLock | undefined, clock: Clock, lease: number) {
+  /** `waitFor` is told what the container must not be closed before. */
+  constructor(
+    local: Lock,
+    remote: ContainerLock | undefined,
+    { clock, lease }: Pick<TableRules, 'clock' | 'lease'>,
+    waitFor: TableOwner['waitFor'],
+  ) {
     this.#local = local
     this.#remote = remote
     this.#clock = clock
+    this.#waitFor = waitFor
     this.#interval = Math.ceil(lease / 3)
     if (remote === undefined) return
     this.#prolonged = clock.now()
@@ -65,7 +74,8 @@ export class HeldLock {
     const remote = this.#remote
     if (remote === undefined) return this.#local.release()
     const released = (): void => this.#local.release()
-    void ask<void, void>(() => remote.release(), released, released)
+    const releasing = ask<void, void>(() => remote.release(), released, released)
+    if (releasing instanceof Promise) this.#waitFor(releasing)
   }
 
   /** Looks whether there was traffic. Who is silent for longer than the lease shall lose it, in all processes. */

@@ -60,11 +60,6 @@ export class LockTable {
     this.#rules = rules
   }
 
-  /** The locks that are held, for those who look. */
-  holders(): IterableIterator<Lock> {
-    return this.#holders.values()
-  }
-
   isLocked(id: string): boolean {
     return this.#holders.has(id)
   }
@@ -95,6 +90,16 @@ export class LockTable {
     this.numbers.waiting++
     if (holder.queue.size === 1) this.#watch(holder)
     return waiter
+  }
+
+  /** Tells all who wait that they get none. */
+  stop(fault: StateFault): void {
+    for (const lock of this.#holders.values()) this.forsaken(lock, fault)
+  }
+
+  /** Takes all locks from who has them. */
+  end(): void {
+    for (const lock of [...this.#holders.values()]) this.#lose(lock)
   }
 
   /** @internal A lock was given up: the next one gets it. */
@@ -174,10 +179,14 @@ export class LockTable {
   }
 
   #expire(lock: Lock): void {
+    this.#lose(lock)
+    this.numbers.expired++
+  }
+
+  #lose(lock: Lock): void {
     lock.lost = true
     this.#holders.delete(lock.id)
     this.numbers.held--
-    this.numbers.expired++
     lock.onLost?.()
   }
 }

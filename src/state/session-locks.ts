@@ -3,19 +3,29 @@ import type { Awaitable, Container, ContainerLock } from './container.ts'
 import { faults, isFault, type StateFault } from './faults.ts'
 import { HeldLock } from './held-lock.ts'
 import { Lock, type LockNumbers, LockTable } from './locks.ts'
-import type { Call, TableRules } from './table-rules.ts'
+import type { Call, TableOwner, TableRules } from './table-rules.ts'
 
 /** The locks of sessions: those of this process, and with them those of a container that others use too. */
 export class SessionLocks {
   readonly #container: Container
   readonly #rules: TableRules
   readonly #table: LockTable
+  readonly #waitFor: TableOwner['waitFor']
   readonly #failed: (error: unknown) => StateFault
+  /** What calls off each wait for the container's lock. */
+  readonly #waits = new Set<AbortController>()
+  #stopped = false
 
   /** `failed` is told what the container's lock failed of, and says what to answer. */
-  constructor(container: Container, rules: TableRules, failed: (error: unknown) => StateFault) {
+  constructor(
+    container: Container,
+    rules: TableRules,
+    waitFor: TableOwner['waitFor'],
+    failed: (error: unknown) => StateFault,
+  ) {
     this.#container = container
     this.#rules = rules
+    this.#waitFor = waitFor
     this.#table = new LockTable(rules.clock, rules)
     this.#failed = failed
   }
@@ -26,6 +36,18 @@ export class SessionLocks {
 
   isLocked(id: string): boolean {
     return this.#table.isLocked(id)
+  }
+
+  /** Tells all who wait that they get no lock. */
+  stop(): void {
+    this.#stopped = true
+    this.#table.stop(faults.stopping)
+    for (const wait of this.#waits) wait.abort()
+  }
+
+  /** Gives up all locks, whoever has them. */
+  end(): void {
+    this.#table.end()
   }
 
   /** Goes on with the lock if nobody has it; undefined, and nothing happens, if somebody has. */
@@ -66,15 +88,20 @@ export class SessionLocks {
     wait: number,
     next: (lock: HeldLock) => Awaitable<T | StateFault>,
   ): Awaitable<T | StateFault> {
-    const { clock, lease } = this.#rules
-    const hold = (remote?: ContainerLock): Awaitable<T | StateFault> => next(new HeldLock(local, remote, clock, lease))
+    const { lease } = this.#rules
+    const hold = (remote?: ContainerLock): Awaitable<T | StateFault> =>
+      next(new HeldLock(local, remote, this.#rules, this.#waitFor))
     const container = this.#container
     const { lock } = container
     if (lock === undefined) return hold()
     // Made only for who looks at it: a container that has the lock at once does not.
     let made: AbortController | undefined
     const controller = (): AbortController => {
-      made ??= new AbortController()
+      if (made === undefined) {
+        made = new AbortController()
+        if (this.#stopped) made.abort()
+        this.#waits.add(made)
+      }
       return made
     }
     call.cancel = () => controller().abort()
@@ -83,6 +110,7 @@ export class SessionLocks {
     const told = (): void => {
       call.cancel = undefined
       local.unpin()
+      if (made !== undefined) this.#waits.delete(made)
     }
     const request = {
       wait,
@@ -91,7 +119,7 @@ export class SessionLocks {
         return controller().signal
       },
     }
-    return ask<ContainerLock | undefined, T | StateFault>(
+    const outcome = ask<ContainerLock | undefined, T | StateFault>(
       () => lock.call(container, local.id, request),
       (remote) => {
         told()
@@ -102,8 +130,11 @@ export class SessionLocks {
       (error: unknown) => {
         told()
         local.release()
-        return made?.signal.aborted === true ? faults.open : this.#failed(error)
+        if (made?.signal.aborted === true) return this.#stopped ? faults.stopping : faults.open
+        return this.#failed(error)
       },
     )
+    if (outcome instanceof Promise) this.#waitFor(outcome)
+    return outcome
   }
 }

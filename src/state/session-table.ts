@@ -49,7 +49,8 @@ export class SessionTable implements SessionKeeper {
     this.rules = rules
     this.#owner = owner
     this.#retired = new RetiredIds(rules.clock)
-    this.#locks = new SessionLocks(container, rules, (error) => this.#failed(error, faults.failed))
+    const waitFor = (work: Promise<unknown>): void => owner.waitFor(work)
+    this.#locks = new SessionLocks(container, rules, waitFor, (error) => this.#failed(error, faults.failed))
   }
 
   get limits(): StateLimits {
@@ -64,9 +65,15 @@ export class SessionTable implements SessionKeeper {
     return this.rules.time()
   }
 
-  /** Calls off what it would do later. */
+  /** Calls off what it would do later, and what waits for a lock. */
   stop(): void {
     this.#retired.clear()
+    this.#locks.stop()
+  }
+
+  /** Nothing is under way any more: gives up the locks of sessions that are open still. */
+  end(): void {
+    this.#locks.end()
   }
 
   open(

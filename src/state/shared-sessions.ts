@@ -284,6 +284,8 @@ export class SharedSessions extends Living<SharedSessionsEvents> {
       throw asXpsError(error, 'XPS_READ', `the container '${this.#container.name}' cannot be opened`)
     }
     this.own(() => this.#container.close?.())
+    // Before that, and the container is not closed before they are given up.
+    this.own(() => this.table.end())
     if (!this.opened()) throw errorOf(faults.stopping)
     this.#sweepNext()
   }

@@ -102,6 +102,27 @@ for (const [kind, kindOf] of Object.entries(kinds)) {
       await Promise.all(waiting)
       expect((await one.read(id))?.entries.get('n')).toBe('2')
     })
+
+    it('give up what they hold and what they wait for when they are closed', async () => {
+      const one = await program({ lockLease: 150 })
+      const id = await sessionOf(one)
+      const other = await program()
+      const holder = await one.openSession(id)
+      holder.put('n', '1')
+      const waiting = [1, 2].map(() => other.openSession(id, { lockTimeout: 10_000 }).catch((error: unknown) => error))
+      await until(() => expect(other.stats().locks).toMatchObject({ held: 1, waiting: 1 }))
+      await other.close()
+      expect(await Promise.all(waiting)).toMatchObject([{ code: 'XPS_CLOSED' }, { code: 'XPS_CLOSED' }])
+      expect(other.stats().locks).toMatchObject({ held: 0, waiting: 0 })
+      await one.close()
+      expect(one.stats().locks).toMatchObject({ held: 0 })
+      await expect(holder.close()).rejects.toMatchObject({ code: 'XPS_LOCK_LOST' })
+      const next = await program()
+      await add(next, id)
+      // Nothing is prolonged any more.
+      await setTimeout(200)
+      expect((await next.read(id))?.entries.get('n')).toBe('1')
+    })
   })
 }
 
