@@ -244,11 +244,11 @@ export class ExpressStore extends EventEmitter {
     const idle = idleOf(session)
     const before = holding?.seen(id)
     if (holding?.holds(id) === true) {
-      await holding.save(changesOf(before ?? new Map(), after), idle)
+      await holding.save(changesOf(before ?? new Map(), session, after), idle)
     } else {
       // Nobody has read it before, or it is new: what it replaces is what is there.
       const there = before ?? (await this.#source.read(id))?.entries
-      const changes = changesOf(there ?? new Map(), after)
+      const changes = changesOf(there ?? new Map(), session, after)
       const patch = { ...changes, ...this.#open, create: before === undefined, ...(idle === undefined ? {} : { idle }) }
       try {
         await this.#source.patch(id, patch)

@@ -184,6 +184,27 @@ describe('ExpressStore', () => {
     expect(data['admin']).toBeUndefined()
   })
 
+  it('writes nothing that a request has not changed, however other programs spell it', async () => {
+    await using state = await overServer()
+    await using web = await shop(new ExpressStore(state.source, { mode: 'merging' }))
+    const { cookie } = await web.get('/login')
+    const [, id = ''] = /s%3A([\w-]+)\./.exec(cookie) ?? []
+    await state.source.patch(id, { put: [['user', 'no json'], ['cart', '{ "tea": 1.0 }'], ['id', '7'], ['__proto__', '{}']] }) // biome-ignore format: one line
+    const slow = web.get('/slow', cookie)
+    await web.began
+    await state.source.patch(id, { put: [['user', 'zoë'], ['cart', '{ "tea": 2.0 }']] }) // biome-ignore format: one line
+    web.release()
+    expect((await slow).text).toBe('slow')
+    const { entries } = (await state.source.read(id)) ?? {}
+    expect(entries?.get('n')).toBeDefined()
+    expect(['user', 'cart', 'id', '__proto__'].map((key) => entries?.get(key))).toEqual([
+      'zoë',
+      '{ "tea": 2.0 }',
+      '7',
+      '{}',
+    ])
+  })
+
   it('tells when the server cannot be reached, and makes no new session then', async () => {
     await using state = await overServer()
     await using web = await shop(new ExpressStore(state.source))
