@@ -160,6 +160,26 @@ describe('ExpressStore', () => {
     expect(await store.length()).toBe(0)
   })
 
+  it('knows by the object which session was read, for those who ask for promises', async () => {
+    const sessions = new SharedSessions(new MemoryStore())
+    const id = 'abcdefghijklmnopqrstuvwx'
+    for (const mode of ['locking', 'merging'] as const) {
+      const store = new ExpressStore(sessions, { mode })
+      await store.set(id, { cookie: cookieFor(60_000), n: 1 })
+      const gone = (await store.get(id)) as object
+      await store.destroy(id)
+      await store.set(id, gone)
+      expect(await store.get(id)).toBeNull()
+    }
+    const store = new ExpressStore(sessions, { mode: 'merging' })
+    await store.set(id, { cookie: cookieFor(60_000) })
+    const [one, other] = [(await store.get(id)) as object, (await store.get(id)) as object]
+    await store.set(id, Object.assign(one, { a: 1 }))
+    await store.set(id, Object.assign(other, { b: 2 }))
+    expect(await store.get(id)).toMatchObject({ a: 1, b: 2 })
+    await sessions.close()
+  })
+
   it('keeps a session for as long as its cookie says', async () => {
     await using state = await overServer()
     const store = new ExpressStore(state.source)
