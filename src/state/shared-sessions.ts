@@ -109,6 +109,9 @@ export const sharedSessionsNames: readonly string[] = [
   ...stateLimitNames,
 ]
 
+/** When those who had a container before have closed it: a server that listens again may want it before that. */
+const closing = new WeakMap<Container, Promise<unknown>>()
+
 /**
  * The shared sessions of a container, for programs; a server puts them on the wire. They are locked while they are
  * written, expire when nobody uses them, and what has expired is looked for and removed.
@@ -279,6 +282,7 @@ export class SharedSessions extends Living<SharedSessionsEvents> {
 
   async #open(): Promise<void> {
     try {
+      await closing.get(this.#container)
       await this.#container.open?.(this.#lifetimes)
     } catch (error) {
       throw asXpsError(error, 'XPS_READ', `the container '${this.#container.name}' cannot be opened`)
@@ -291,6 +295,7 @@ export class SharedSessions extends Living<SharedSessionsEvents> {
   }
 
   #stop(): void {
+    closing.set(this.#container, Promise.allSettled([closing.get(this.#container), this.#opening, this.closed]))
     this.#sweepAlarm?.cancel()
     this.#sweepAlarm = undefined
     this.table.stop()

@@ -7,6 +7,7 @@ import {
   type CommitResult,
   type Container,
   FileStore,
+  LmdbStore,
   MemoryStore,
   type SharedSession,
   SharedSessions,
@@ -235,6 +236,31 @@ describe('SharedSessions', () => {
     expect((await store.read(id))?.data.get('n')).toBe('1')
     await expect(all.sessions.openSession(id)).rejects.toMatchObject({ code: 'XPS_CLOSED' })
     expect(all.clock.pending).toBe(0)
+  })
+
+  it('open a container again only when those before have closed it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'xps-again-'))
+    try {
+      for (const store of [new FileStore(join(folder, 'files')), new LmdbStore(join(folder, 'lmdb'))]) {
+        const one = new SharedSessions(store)
+        const session = await one.createSession()
+        session.put('n', '1')
+        const written = session.close()
+        const closed = one.close()
+        const other = await new SharedSessions(store).open()
+        await Promise.all([written, closed])
+        expect((await other.read(session.id))?.entries.get('n')).toBe('1')
+        await other.patch(session.id, { put: [['n', '2']] })
+        if (store instanceof FileStore) {
+          await expect(
+            new FileStore(join(folder, 'files')).open({ idleLifetime: 0, absoluteLifetime: 0 }),
+          ).rejects.toMatchObject({ code: 'XPS_BUSY' })
+        }
+        await other.close()
+      }
+    } finally {
+      await rm(folder, { recursive: true })
+    }
   })
 
   it('take the locks of a container that several processes use', async () => {
