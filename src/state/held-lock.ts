@@ -36,8 +36,7 @@ export class HeldLock {
     this.#interval = Math.ceil(lease / 3)
     if (remote === undefined) return
     this.#prolonged = clock.now()
-    // Whoever waits for it in this process asks the container next.
-    local.onLost = () => this.release()
+    local.holder = this
     this.#watch(remote)
   }
 
@@ -64,6 +63,11 @@ export class HeldLock {
 
   forsake(fault: StateFault): void {
     this.#local.forsake(fault)
+  }
+
+  /** @internal Whoever waits for it in this process asks the container next. */
+  onLost(): void {
+    this.release()
   }
 
   /** Gives it up: first for other processes, so that who waits in this one finds it free. */

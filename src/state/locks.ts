@@ -187,7 +187,7 @@ export class LockTable {
     lock.lost = true
     this.#holders.delete(lock.id)
     this.numbers.held--
-    lock.onLost?.()
+    lock.holder?.onLost()
   }
 }
 
@@ -198,8 +198,8 @@ export class Lock {
   readonly fence: number
   /** Another one has it, because the holder was silent. */
   lost = false
-  /** Told when it is taken from its holder. */
-  onLost: (() => void) | undefined
+  /** Told when it is taken from it. */
+  holder: { onLost(): void } | undefined
   /** @internal */
   queue: Queue | undefined
   /** @internal */

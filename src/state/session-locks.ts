@@ -12,8 +12,8 @@ export class SessionLocks {
   readonly #table: LockTable
   readonly #waitFor: TableOwner['waitFor']
   readonly #failed: (error: unknown) => StateFault
-  /** What calls off each wait for the container's lock. */
-  readonly #waits = new Set<AbortController>()
+  /** Those for which the container waits. */
+  readonly #waits = new Set<LockRequest>()
   #stopped = false
 
   /** `failed` is told what the container's lock failed of, and says what to answer. */
@@ -94,30 +94,15 @@ export class SessionLocks {
     const container = this.#container
     const { lock } = container
     if (lock === undefined) return hold()
-    // Made only for who looks at it: a container that has the lock at once does not.
-    let made: AbortController | undefined
-    const controller = (): AbortController => {
-      if (made === undefined) {
-        made = new AbortController()
-        if (this.#stopped) made.abort()
-        this.#waits.add(made)
-      }
-      return made
-    }
-    call.cancel = () => controller().abort()
+    const request = new LockRequest(wait, lease, this.#waits)
+    if (this.#stopped) request.abort()
+    call.cancel = () => request.abort()
     // Who waits for other processes is not silent.
     local.pin()
     const told = (): void => {
       call.cancel = undefined
       local.unpin()
-      if (made !== undefined) this.#waits.delete(made)
-    }
-    const request = {
-      wait,
-      lease,
-      get signal() {
-        return controller().signal
-      },
+      this.#waits.delete(request)
     }
     const outcome = ask<ContainerLock | undefined, T | StateFault>(
       () => lock.call(container, local.id, request),
@@ -130,11 +115,42 @@ export class SessionLocks {
       (error: unknown) => {
         told()
         local.release()
-        if (made?.signal.aborted === true) return this.#stopped ? faults.stopping : faults.open
+        if (request.aborted) return this.#stopped ? faults.stopping : faults.open
         return this.#failed(error)
       },
     )
     if (outcome instanceof Promise) this.#waitFor(outcome)
     return outcome
+  }
+}
+
+/** What a container is asked for a lock with. */
+class LockRequest {
+  readonly wait: number
+  readonly lease: number
+  readonly #waits: Set<LockRequest>
+  #controller: AbortController | undefined
+
+  /** `waits`: where it is to be found by who calls it off, once somebody waits. */
+  constructor(wait: number, lease: number, waits: Set<LockRequest>) {
+    this.wait = wait
+    this.lease = lease
+    this.#waits = waits
+  }
+
+  /** Made only for who looks at it: a container that has the lock at once does not. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    this.#waits.add(this)
+    return this.#controller.signal
+  }
+
+  get aborted(): boolean {
+    return this.#controller?.signal.aborted === true
+  }
+
+  abort(): void {
+    this.#controller ??= new AbortController()
+    this.#controller.abort()
   }
 }
