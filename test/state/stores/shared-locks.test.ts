@@ -146,14 +146,30 @@ describe('SharedSessions over RedisStore', () => {
     await Promise.all([one.close(), other.close()])
   })
 
+  it('leave it to one that was away for longer than its lease, if nobody else has had it', async () => {
+    const sessions = new SharedSessions(new RedisStore({ client, prefix: 'away:' }), { lockLease: 150 })
+    const made = await sessions.createSession()
+    await made.close()
+    const holder = await sessions.openSession(made.id)
+    const lock = `away:{${made.id}}:lock`
+    await until(async () => expect(await client.exists(lock)).toBe(0))
+    holder.put('n', '1')
+    await until(async () => expect(await client.exists(lock)).toBe(1))
+    await holder.close()
+    await sessions.close()
+  })
+
   it('are open to others again as soon as it is known that a holder has lost its lock', async () => {
-    const sessions = new SharedSessions(new RedisStore({ client, prefix: 'lost:' }), { lockLease: 900 })
+    const make = (): RedisStore => new RedisStore({ client, prefix: 'lost:' })
+    const sessions = new SharedSessions(make(), { lockLease: 900 })
     const made = await sessions.createSession()
     await made.close()
     const { id } = made
     const holder = await sessions.openSession(id)
     await client.del(`lost:{${id}}:lock`)
+    const theirs = await make().lock(id, { wait: 0, lease: 60_000, signal: new AbortController().signal })
     await until(() => expect(() => holder.put('n', '1')).toThrow('lock was lost'))
+    await theirs?.release()
     const next = await sessions.openSession(id, { lockTimeout: 600 })
     await expect(holder.close()).rejects.toMatchObject({ code: 'XPS_LOCK_LOST' })
     await next.close()
