@@ -145,9 +145,10 @@ export class SessionTable implements SessionKeeper {
       (stored) => {
         const found = this.#valid(id, stored)
         if (found === undefined) return faults.open
-        if (this.#retired.has(id, found)) return undefined
+        const expires = this.#used(id, found)
+        if (expires === undefined) return undefined
         return ask<boolean | 'fenced', StateFault | undefined>(
-          () => this.#container.touch(id, this.expiry(found)),
+          () => this.#container.touch(id, expires),
           (there) => (there === true ? undefined : faults.open),
           (error) => this.#failed(error, faults.failed),
         )
@@ -258,15 +259,20 @@ export class SessionTable implements SessionKeeper {
   /** Notes a use, if the last that was noted is a while ago. */
   touch(session: SharedSession): void {
     const { id, stored } = session
-    if (session.fresh || this.#retired.has(id, stored)) return
-    const idle = stored.idle ?? this.rules.lifetimes.idleLifetime
-    if (idle === 0) return
-    const expires = this.expiry(stored)
-    if (expires - stored.expires < Math.min(idle * noteAfter, longestNote)) return
+    const expires = session.fresh ? undefined : this.#used(id, stored)
+    if (expires === undefined) return
     void this.#write<boolean | 'fenced', undefined>(
       () => this.#container.touch(id, expires, session.fence),
       () => undefined,
     )
+  }
+
+  /** When a session expires that is used now; undefined if that need not be noted. */
+  #used(id: string, stored: Stored): number | undefined {
+    const idle = stored.idle ?? this.rules.lifetimes.idleLifetime
+    if (idle === 0 || this.#retired.has(id, stored)) return undefined
+    const expires = this.expiry(stored)
+    return expires - stored.expires < Math.min(idle * noteAfter, longestNote) ? undefined : expires
   }
 
   /** A session that was never committed is no more, or is one that was. */

@@ -98,6 +98,27 @@ describe('SharedSessions', () => {
     expect(all.told).toEqual([id])
   })
 
+  it('note a use only when the last that was noted is a while ago, however it is said', async () => {
+    const store = new CountingStore()
+    await using all = sessionsOf({ idleLifetime: 160_000 }, store)
+    const id = await all.make()
+    const use = async (): Promise<void> => {
+      await all.sessions.touchSession(id)
+      await all.sessions.read(id)
+      await (await all.sessions.openSession(id, { mode: 'r' })).close()
+    }
+    await use()
+    all.clock.advance(9_000)
+    await use()
+    expect(store.touches).toBe(0)
+    all.clock.advance(1_000)
+    await use()
+    expect(store.touches).toBe(1)
+    all.clock.advance(155_000)
+    expect(await all.sessions.touchSession(id)).toBe(true)
+    expect(store.touches).toBe(2)
+  })
+
   it('expire at the end of the absolute lifetime, used or not', async () => {
     await using all = sessionsOf({ idleLifetime: 0, absoluteLifetime: 2_000 })
     const id = await all.make({ n: '1' })
@@ -333,6 +354,16 @@ describe('SharedSessions', () => {
     ])
   })
 })
+
+/** A container that counts how often it is told of a use. */
+class CountingStore extends MemoryStore {
+  touches = 0
+
+  override touch(id: string, expires: number): boolean {
+    this.touches++
+    return super.touch(id, expires)
+  }
+}
 
 /** A container that says of some sessions that they are another holder's. */
 class FencingStore implements Container {
