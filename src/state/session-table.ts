@@ -16,6 +16,8 @@ import { versionOf } from './version.ts'
 /** A use is noted when so much of the lifetime has passed since the last that was, or so many milliseconds. */
 const noteAfter = 1 / 16
 const longestNote = 60_000
+/** So many ids that a session had before can be read at a time. */
+const mostBefore = 16
 
 /**
  * The shared sessions of a container: who opens which, who waits, and what has expired.
@@ -234,6 +236,7 @@ export class SessionTable implements SessionKeeper {
         lock.forsake(faults.open)
         lock.release()
         this.#owner.regenerated(id, before)
+        this.#dropOldest(id)
         return id
       }
       if (session.fresh) return moved()
@@ -377,21 +380,30 @@ export class SessionTable implements SessionKeeper {
 
   /** What is gone is so under the ids that it had before, too. */
   #dropBefore(id: string): Awaitable<undefined> {
-    const drops = this.#retired.before(id).map((before) =>
-      this.#locks.ifFree<undefined>(before, (lock) =>
-        ask<boolean | 'fenced', StateFault | undefined>(
-          () => this.#container.destroy(before, lock.fence),
-          () => {
-            lock.release()
-            this.#retired.delete(before)
-            return undefined
-          },
-          (error) => this.#failed(error, faults.failed, lock),
-        ),
-      ),
-    )
+    const drops = this.#retired.before(id).map((before) => this.#dropRetired(before))
     const pending = drops.filter((one) => one instanceof Promise)
     return pending.length === 0 ? undefined : Promise.all(pending).then(() => undefined)
+  }
+
+  /** Who gives a session another id again and again does not fill the container with what it had before. */
+  #dropOldest(id: string): void {
+    const before = this.#retired.before(id)
+    const dropped = before.length > mostBefore ? this.#dropRetired(before[0] as string) : undefined
+    if (dropped instanceof Promise) this.#owner.waitFor(dropped)
+  }
+
+  #dropRetired(id: string): Awaitable<unknown> {
+    return this.#locks.ifFree<undefined>(id, (lock) =>
+      ask<boolean | 'fenced', StateFault | undefined>(
+        () => this.#container.destroy(id, lock.fence),
+        () => {
+          lock.release()
+          this.#retired.delete(id)
+          return undefined
+        },
+        (error) => this.#failed(error, faults.failed, lock),
+      ),
+    )
   }
 
   #expireMeanwhile(id: string): void {
