@@ -10,6 +10,8 @@ interface Retired {
   readonly until: number
   /** The id that it has now. */
   now: string
+  /** Resolves when that is known. */
+  readonly renaming: Promise<void>
 }
 
 /**
@@ -34,10 +36,15 @@ export class RetiredIds {
     return retired !== undefined && retired.until > this.#clock.now() ? retired.entries : undefined
   }
 
-  /** The id that the session has now; undefined if the given one has not been replaced, or too long ago. */
-  current(id: string): string | undefined {
+  /** The id that the session has now, or is just about to get: the given one if that has not been replaced, or too long ago. */
+  async current(id: string): Promise<string> {
     const retired = this.#retired.get(id)
-    return retired !== undefined && retired.until > this.#clock.now() && retired.now !== id ? retired.now : undefined
+    if (retired === undefined || retired.until <= this.#clock.now()) return id
+    for (let known: string | undefined; known !== retired.now; ) {
+      known = retired.now
+      await (this.#retired.get(known) ?? retired).renaming
+    }
+    return retired.now
   }
 
   /**
@@ -46,15 +53,17 @@ export class RetiredIds {
    */
   replacing(id: string, entries: ReadonlyMap<string, string>): (by: string | undefined) => void {
     if (this.#grace === 0) return () => {}
-    const retired: Retired = { entries, until: this.#clock.now() + this.#grace, now: id }
+    let known = (): void => {}
+    const renaming = new Promise<void>((resolve) => {
+      known = resolve
+    })
+    const retired: Retired = { entries, until: this.#clock.now() + this.#grace, now: id, renaming }
     this.#forgetOld()
     this.#retired.set(id, retired)
     return (by) => {
-      if (by === undefined) {
-        this.#retired.delete(id)
-        return
-      }
-      for (const one of this.#retired.values()) if (one.now === id) one.now = by
+      if (by === undefined) this.#retired.delete(id)
+      else for (const one of this.#retired.values()) if (one.now === id) one.now = by
+      known()
     }
   }
 

@@ -196,22 +196,19 @@ export class Visit<Data extends object> {
   }
 
   async #write(session: CookieSession<Data>, changes: SessionChanges): Promise<void> {
-    const { counts, source, cookie, rotateOn, wait, retired } = this.#rules
+    const { counts, source, cookie, rotateOn, wait } = this.#rules
     if (session.access === 'new') return session.destroyed ? undefined : this.#create(changes)
     if (!isChanged(session, changes)) return
-    const { id: named } = this.#claim as Claim
+    const { id } = this.#claim as Claim
     // A logout is one under the id before, too. All else that is changed under that is dropped.
-    const id = session.access === 'replaced' && session.destroyed ? retired.current(named) : named
-    if (id === undefined || (session.access !== 'write' && !session.destroyed)) {
+    if (session.access !== 'write' && !session.destroyed) {
       counts.dropped++
       return
     }
     if (this.#lost) throw new XpsError('XPS_LOCK_LOST', 'the request has held its session for too long')
     if (session.destroyed) {
-      if (this.#locked !== undefined) await this.#locked.destroy()
-      else await source.destroySession(id, wait)
+      await this.#destroy(id)
       counts.destroyed++
-      retired.destroyed(id)
       this.#cookie = (secure) => cookie.remove(secure)
       return
     }
@@ -221,6 +218,24 @@ export class Visit<Data extends object> {
       await this.#writeLocked(id, changes, rotates ? session.entries : undefined)
     else if ((await unlessMissing(source.patch(id, { ...changes, ...wait }))) === undefined) counts.dropped++
     else counts.committed++
+  }
+
+  /** Whoever is told that he is logged out must be, whatever id the session has by now. */
+  async #destroy(named: string): Promise<void> {
+    const { source, wait, retired } = this.#rules
+    let id = this.#locked === undefined ? await retired.current(named) : named
+    if (this.#locked !== undefined) await this.#locked.destroy()
+    else {
+      while (!(await source.destroySession(id, wait))) {
+        const tried = id
+        id = await retired.current(named)
+        if (id !== tried) continue
+        // Gone already; unless it can still be read, as what another process has replaced.
+        if ((await source.read(named)) === undefined) break
+        throw new XpsError('XPS_BUSY', 'the session has just got another id')
+      }
+    }
+    retired.destroyed(id)
   }
 
   async #create({ put }: SessionChanges): Promise<void> {

@@ -87,7 +87,8 @@ export interface Container {
   destroy(id: string, fence: number): Awaitable<boolean | 'fenced'>
   /**
    * Gives a session another time to expire, and leaves the rest as it is; false if there is none. `fence` is that of the
-   * lock under which it happens, if it does: who only reads uses a session too.
+   * lock under which it happens, if it does: who only reads uses a session too. Without, one whose {@link Stored.idle} is -1
+   * is left as it is: it was used before another id took its place.
    */
   touch(id: string, expires: number, fence?: number): Awaitable<boolean | 'fenced'>
   /** All sessions in any order; what changes meanwhile may be left out. Read to its end or returned from. */

@@ -60,11 +60,6 @@ export class LockTable {
     this.#rules = rules
   }
 
-  /** The locks that are held, for those who look. */
-  holders(): IterableIterator<Lock> {
-    return this.#holders.values()
-  }
-
   isLocked(id: string): boolean {
     return this.#holders.has(id)
   }
@@ -95,6 +90,16 @@ export class LockTable {
     this.numbers.waiting++
     if (holder.queue.size === 1) this.#watch(holder)
     return waiter
+  }
+
+  /** Tells all who wait that they get none. */
+  stop(fault: StateFault): void {
+    for (const lock of this.#holders.values()) this.forsaken(lock, fault)
+  }
+
+  /** Takes all locks from who has them. */
+  end(): void {
+    for (const lock of [...this.#holders.values()]) this.#lose(lock)
   }
 
   /** @internal A lock was given up: the next one gets it. */
@@ -174,10 +179,15 @@ export class LockTable {
   }
 
   #expire(lock: Lock): void {
+    this.#lose(lock)
+    this.numbers.expired++
+  }
+
+  #lose(lock: Lock): void {
     lock.lost = true
     this.#holders.delete(lock.id)
     this.numbers.held--
-    this.numbers.expired++
+    lock.holder?.onLost()
   }
 }
 
@@ -188,6 +198,8 @@ export class Lock {
   readonly fence: number
   /** Another one has it, because the holder was silent. */
   lost = false
+  /** Told when it is taken from it. */
+  holder: { onLost(): void } | undefined
   /** @internal */
   queue: Queue | undefined
   /** @internal */
@@ -209,12 +221,17 @@ export class Lock {
     this.used = this.#table.now()
   }
 
-  /** Whether one who waits may have it. Never while something is written under it. */
-  get silent(): boolean {
-    return this.#pins === 0 && this.#table.now() - this.used >= this.#table.lease
+  /** Something is under way that needs it. */
+  get pinned(): boolean {
+    return this.#pins > 0
   }
 
-  /** Something is being written under it, until {@link unpin}. */
+  /** Whether one who waits may have it. Never while something is written under it. */
+  get silent(): boolean {
+    return !this.pinned && this.#table.now() - this.used >= this.#table.lease
+  }
+
+  /** Something is under way that needs it, as a write, until {@link unpin}. */
   pin(): void {
     this.#pins++
   }

@@ -1,21 +1,31 @@
-import { isPromiseLike } from '../lifetime/owned.ts'
+import { ask } from './ask.ts'
 import type { Awaitable, Container, ContainerLock } from './container.ts'
 import { faults, isFault, type StateFault } from './faults.ts'
 import { HeldLock } from './held-lock.ts'
 import { Lock, type LockNumbers, LockTable } from './locks.ts'
-import type { Call, TableRules } from './table-rules.ts'
+import type { Call, TableOwner, TableRules } from './table-rules.ts'
 
 /** The locks of sessions: those of this process, and with them those of a container that others use too. */
 export class SessionLocks {
   readonly #container: Container
   readonly #rules: TableRules
   readonly #table: LockTable
+  readonly #waitFor: TableOwner['waitFor']
   readonly #failed: (error: unknown) => StateFault
+  /** Those for which the container waits. */
+  readonly #waits = new Set<LockRequest>()
+  #stopped = false
 
   /** `failed` is told what the container's lock failed of, and says what to answer. */
-  constructor(container: Container, rules: TableRules, failed: (error: unknown) => StateFault) {
+  constructor(
+    container: Container,
+    rules: TableRules,
+    waitFor: TableOwner['waitFor'],
+    failed: (error: unknown) => StateFault,
+  ) {
     this.#container = container
     this.#rules = rules
+    this.#waitFor = waitFor
     this.#table = new LockTable(rules.clock, rules)
     this.#failed = failed
   }
@@ -26,6 +36,18 @@ export class SessionLocks {
 
   isLocked(id: string): boolean {
     return this.#table.isLocked(id)
+  }
+
+  /** Tells all who wait that they get no lock. */
+  stop(): void {
+    this.#stopped = true
+    this.#table.stop(faults.stopping)
+    for (const wait of this.#waits) wait.abort()
+  }
+
+  /** Gives up all locks, whoever has them. */
+  end(): void {
+    this.#table.end()
   }
 
   /** Goes on with the lock if nobody has it; undefined, and nothing happens, if somebody has. */
@@ -66,30 +88,39 @@ export class SessionLocks {
     wait: number,
     next: (lock: HeldLock) => Awaitable<T | StateFault>,
   ): Awaitable<T | StateFault> {
-    const { clock, lease } = this.#rules
+    const { lease } = this.#rules
+    const hold = (remote?: ContainerLock): Awaitable<T | StateFault> =>
+      next(new HeldLock(local, remote, this.#rules, this.#waitFor))
     const container = this.#container
-    if (container.lock === undefined) return next(new HeldLock(local, undefined, clock, lease))
-    const request = new LockRequest(wait, lease)
-    const given = (remote: ContainerLock | undefined): Awaitable<T | StateFault> => {
-      call.cancel = undefined
-      if (remote !== undefined) return next(new HeldLock(local, remote, clock, lease))
-      local.release()
-      return faults.locked
-    }
-    const failed = (error: unknown): StateFault => {
-      call.cancel = undefined
-      local.release()
-      return request.aborted ? faults.open : this.#failed(error)
-    }
-    let remote: Awaitable<ContainerLock | undefined>
-    try {
-      remote = container.lock(local.id, request)
-    } catch (error) {
-      return failed(error)
-    }
-    if (!isPromiseLike(remote)) return given(remote)
+    const { lock } = container
+    if (lock === undefined) return hold()
+    const request = new LockRequest(wait, lease, this.#waits)
+    if (this.#stopped) request.abort()
     call.cancel = () => request.abort()
-    return Promise.resolve(remote).then(given, failed)
+    // Who waits for other processes is not silent.
+    local.pin()
+    const told = (): void => {
+      call.cancel = undefined
+      local.unpin()
+      this.#waits.delete(request)
+    }
+    const outcome = ask<ContainerLock | undefined, T | StateFault>(
+      () => lock.call(container, local.id, request),
+      (remote) => {
+        told()
+        if (remote !== undefined) return hold(remote)
+        local.release()
+        return faults.locked
+      },
+      (error: unknown) => {
+        told()
+        local.release()
+        if (request.aborted) return this.#stopped ? faults.stopping : faults.open
+        return this.#failed(error)
+      },
+    )
+    if (outcome instanceof Promise) this.#waitFor(outcome)
+    return outcome
   }
 }
 
@@ -97,16 +128,20 @@ export class SessionLocks {
 class LockRequest {
   readonly wait: number
   readonly lease: number
+  readonly #waits: Set<LockRequest>
   #controller: AbortController | undefined
 
-  constructor(wait: number, lease: number) {
+  /** `waits`: where it is to be found by who calls it off, once somebody waits. */
+  constructor(wait: number, lease: number, waits: Set<LockRequest>) {
     this.wait = wait
     this.lease = lease
+    this.#waits = waits
   }
 
   /** Made only for who looks at it: a container that has the lock at once does not. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController()
+    this.#waits.add(this)
     return this.#controller.signal
   }
 

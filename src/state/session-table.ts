@@ -17,6 +17,8 @@ import { versionOf } from './version.ts'
 /** A use is noted when so much of the lifetime has passed since the last that was, or so many milliseconds. */
 const noteAfter = 1 / 16
 const longestNote = 60_000
+/** So many ids that a session had before can be read at a time. */
+const mostBefore = 16
 
 /**
  * The shared sessions of a container: who opens which, who waits, and what has expired.
@@ -50,7 +52,8 @@ export class SessionTable implements SessionKeeper {
     this.rules = rules
     this.#owner = owner
     this.#retired = new RetiredIds(rules.clock)
-    this.#locks = new SessionLocks(container, rules, (error) => this.#failed(error, faults.failed))
+    const waitFor = (work: Promise<unknown>): void => owner.waitFor(work)
+    this.#locks = new SessionLocks(container, rules, waitFor, (error) => this.#failed(error, faults.failed))
   }
 
   get limits(): StateLimits {
@@ -65,9 +68,15 @@ export class SessionTable implements SessionKeeper {
     return this.rules.time()
   }
 
-  /** Calls off what it would do later. */
+  /** Calls off what it would do later, and what waits for a lock. */
   stop(): void {
     this.#retired.clear()
+    this.#locks.stop()
+  }
+
+  /** Nothing is under way any more: gives up the locks of sessions that are open still. */
+  end(): void {
+    this.#locks.end()
   }
 
   open(
@@ -139,9 +148,10 @@ export class SessionTable implements SessionKeeper {
       (stored) => {
         const found = this.#valid(id, stored)
         if (found === undefined) return faults.open
-        if (this.#retired.has(id, found)) return undefined
+        const expires = this.#used(id, found)
+        if (expires === undefined) return undefined
         return ask<boolean | 'fenced', StateFault | undefined>(
-          () => this.#container.touch(id, this.expiry(found)),
+          () => this.#container.touch(id, expires),
           (there) => (there === true ? undefined : faults.open),
           (error) => this.#failed(error, faults.failed),
         )
@@ -220,6 +230,7 @@ export class SessionTable implements SessionKeeper {
         lock.forsake(faults.open)
         lock.release()
         this.#owner.regenerated(id, before)
+        this.#dropOldest(id)
         return id
       }
       if (session.fresh) return moved()
@@ -245,15 +256,20 @@ export class SessionTable implements SessionKeeper {
   /** Notes a use, if the last that was noted is a while ago. */
   touch(session: SharedSession): void {
     const { id, stored } = session
-    if (session.fresh || this.#retired.has(id, stored)) return
-    const idle = stored.idle ?? this.rules.lifetimes.idleLifetime
-    if (idle === 0) return
-    const expires = this.expiry(stored)
-    if (expires - stored.expires < Math.min(idle * noteAfter, longestNote)) return
+    const expires = session.fresh ? undefined : this.#used(id, stored)
+    if (expires === undefined) return
     void this.#write<boolean | 'fenced', undefined>(
       () => this.#container.touch(id, expires, session.fence),
       () => undefined,
     )
+  }
+
+  /** When a session expires that is used now; undefined if that need not be noted. */
+  #used(id: string, stored: Stored): number | undefined {
+    const idle = stored.idle ?? this.rules.lifetimes.idleLifetime
+    if (idle === 0 || this.#retired.has(id, stored)) return undefined
+    const expires = this.expiry(stored)
+    return expires - stored.expires < Math.min(idle * noteAfter, longestNote) ? undefined : expires
   }
 
   /** A session that was never committed is no more, or is one that was. */
@@ -358,21 +374,30 @@ export class SessionTable implements SessionKeeper {
 
   /** What is gone is so under the ids that it had before, too. */
   #dropBefore(id: string): Awaitable<undefined> {
-    const drops = this.#retired.before(id).map((before) =>
-      this.#locks.ifFree<undefined>(before, (lock) =>
-        ask<boolean | 'fenced', StateFault | undefined>(
-          () => this.#container.destroy(before, lock.fence),
-          () => {
-            lock.release()
-            this.#retired.delete(before)
-            return undefined
-          },
-          (error) => this.#failed(error, faults.failed, lock),
-        ),
-      ),
-    )
+    const drops = this.#retired.before(id).map((before) => this.#dropRetired(before))
     const pending = drops.filter((one) => one instanceof Promise)
     return pending.length === 0 ? undefined : Promise.all(pending).then(() => undefined)
+  }
+
+  /** Who gives a session another id again and again does not fill the container with what it had before. */
+  #dropOldest(id: string): void {
+    const before = this.#retired.before(id)
+    const dropped = before.length > mostBefore ? this.#dropRetired(before[0] as string) : undefined
+    if (dropped instanceof Promise) this.#owner.waitFor(dropped)
+  }
+
+  #dropRetired(id: string): Awaitable<unknown> {
+    return this.#locks.ifFree<undefined>(id, (lock) =>
+      ask<boolean | 'fenced', StateFault | undefined>(
+        () => this.#container.destroy(id, lock.fence),
+        () => {
+          lock.release()
+          this.#retired.delete(id)
+          return undefined
+        },
+        (error) => this.#failed(error, faults.failed, lock),
+      ),
+    )
   }
 
   #expireMeanwhile(id: string): void {

@@ -11,8 +11,9 @@ import type { OpenMode, SessionKeeper } from './session-keeper.ts'
 /**
  * A shared session that is open: a copy that only who opened it sees, until it is committed.
  *
- * With `'rw'` nobody else writes it meanwhile. Keys and values are texts here; what is no UTF-8 is seen by
- * {@link getBytes}. Every method throws an `XpsError` for what cannot be done.
+ * With `'rw'` nobody else writes it meanwhile, unless its holder asks it for nothing for longer than the lease. Keys and
+ * values are texts here; what is no UTF-8 is seen by {@link getBytes}. Every method throws an `XpsError` for what cannot
+ * be done.
  */
 export class SharedSession {
   /** @internal */
@@ -83,6 +84,7 @@ export class SharedSession {
 
   /** Removes a key; false if there is none. */
   remove(key: string): boolean {
+    this.heard()
     const fault = this.removeKey(toBytes(key))
     if (fault === faults.noKey) return false
     check(fault)
@@ -107,12 +109,14 @@ export class SharedSession {
 
   /** Puts a value as bytes. */
   putBytes(key: ByteString, value: ByteString): void {
+    this.heard()
     check(this.set(key, value))
   }
 
   /** From the next commit on it may be unused for so long, in milliseconds; 0 for ever. */
   keepFor(idle: number): void {
     integerOption('idle', idle, 0, { min: 0, max: longestLifetime })
+    this.heard()
     check(this.setLifetime(idle))
   }
 
@@ -261,7 +265,7 @@ export class SharedSession {
     const lock = this.#lock as HeldLock
     if (this.#busy) return faults.failed
     if (lock.lost) {
-      this.#over ||= closing
+      if (closing) this.abandon()
       return faults.lost
     }
     if (this.#own === undefined && !this.#fresh) {
@@ -390,6 +394,7 @@ export class SharedSession {
 
   #look(): ReadonlyMap<ByteString, StateValue> {
     if (this.#over) throw errorOf(faults.notOpen)
+    this.heard()
     return this.data
   }
 

@@ -109,6 +109,9 @@ export const sharedSessionsNames: readonly string[] = [
   ...stateLimitNames,
 ]
 
+/** When those who had a container before have closed it: a server that listens again may want it before that. */
+const closing = new WeakMap<Container, Promise<unknown>>()
+
 /**
  * The shared sessions of a container, for programs; a server puts them on the wire. They are locked while they are
  * written, expire when nobody uses them, and what has expired is looked for and removed.
@@ -284,16 +287,20 @@ export class SharedSessions extends Living<SharedSessionsEvents> {
 
   async #open(): Promise<void> {
     try {
+      await closing.get(this.#container)
       await this.#container.open?.(this.#lifetimes)
     } catch (error) {
       throw asXpsError(error, 'XPS_READ', `the container '${this.#container.name}' cannot be opened`)
     }
     this.own(() => this.#container.close?.())
+    // Before that, and the container is not closed before they are given up.
+    this.own(() => this.table.end())
     if (!this.opened()) throw errorOf(faults.stopping)
     this.#sweepNext()
   }
 
   #stop(): void {
+    closing.set(this.#container, Promise.allSettled([closing.get(this.#container), this.#opening, this.closed]))
     this.#sweepAlarm?.cancel()
     this.#sweepAlarm = undefined
     this.table.stop()

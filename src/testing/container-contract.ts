@@ -99,6 +99,14 @@ export function containerContract(kind: ContainerKind): Claim[] {
       assert.equal(await container.touch(other, later), false)
       assert.equal(await container.read(other), undefined)
     },
+    'does not let one live longer whose place another id has taken, if other processes see it': async (container) => {
+      if (container.lock === undefined) return
+      const stored = { ...storedOf(data), idle: -1 }
+      await container.commit(one, stored, commitOf('absent', data))
+      await container.touch(one, stored.expires + 60_000)
+      const { expires = 0 } = (await container.read(one)) ?? {}
+      assert.equal(Math.round(expires), stored.expires)
+    },
     'keeps ids apart that differ only in the case of a letter': async (container) => {
       const [lower, upper] = ['abcdefghijklmnop', 'Abcdefghijklmnop']
       for (const id of [lower, upper]) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { XpsError } from '../../src/errors.ts'
-import { MemoryStore, StateClient, stateServer } from '../../src/state/index.ts'
+import { type Container, MemoryStore, StateClient, stateServer } from '../../src/state/index.ts'
 import { gate, until } from '../http/e2e/support.ts'
 import { dial, withCore } from '../support/net.ts'
 import { overContainer, overServer, type ShopSession, Site, shop, usual } from './support.ts'
@@ -320,6 +320,45 @@ for (const [where, connect] of [
   })
 }
 
+describe('Cookie sessions whose id is being replaced', () => {
+  it('are gone with a logout that comes under the old one before the new one is known', async () => {
+    const [began, goOn] = [gate(), gate()]
+    const store = new MemoryStore()
+    const slow: Container = {
+      name: 'slow',
+      read: (id) => store.read(id),
+      async commit(id, stored, commit) {
+        const result = store.commit(id, stored, commit)
+        if (renewing && commit.expect === 'absent') {
+          began.open()
+          await goOn.promise
+        }
+        return result
+      },
+      destroy: (id) => store.destroy(id),
+      touch: (id, expires) => store.touch(id, expires),
+      list: () => store.list(),
+    }
+    let renewing = false
+    await using site = await Site.start({ store: slow }, (sessions) => shop(sessions, usual))
+    const browser = site.browser()
+    await browser.get('/login')
+    const old = browser.clone()
+    renewing = true
+    const renewed = browser.get('/renew')
+    await began.promise
+    const { opened } = site.sessions.stats()
+    const out = old.get('/logout')
+    await until(() => expect(site.sessions.stats().opened).toBe(opened + 1))
+    // The logout gets as far as it can.
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    goOn.open()
+    expect([(await renewed).status, (await out).status]).toEqual([200, 200])
+    expect((await browser.get('/see')).text).toBe('{}')
+    expect(store.size).toBe(0)
+  })
+})
+
 describe('Cookie sessions of several processes', () => {
   it('are gone with a logout under the ids that they had before, though the state server has a grace for ids', async () => {
     await using kept = await overServer({ graceLifetime: 60_000 })
@@ -333,6 +372,25 @@ describe('Cookie sessions of several processes', () => {
     await browser.get('/logout')
     for (const one of old) expect(JSON.parse((await one.get('/see')).text)).toEqual({})
     expect(kept.sessions.stats().locks).toMatchObject({ held: 0 })
+  })
+
+  it('say that a logout was none under an id that another one has replaced', async () => {
+    await using kept = await overServer({ graceLifetime: 60_000 })
+    await using client = new StateClient((kept.source as StateClient).address)
+    await using first = await Site.start({ store: kept.source }, (sessions) => shop(sessions, usual))
+    for (const mode of ['locking', 'merging'] as const) {
+      await using second = await Site.start({ store: client, mode }, (sessions) => shop(sessions, usual))
+      const browser = first.browser()
+      await browser.get('/login')
+      const late = second.browser(browser.cookie)
+      await browser.get('/renew')
+      const { status, set, headers } = await late.get('/logout')
+      expect([status, set, headers.get('retry-after')]).toEqual([503, [], '1'])
+      expect(second.sessions.stats()).toMatchObject({ destroyed: 0, dropped: 0 })
+      // What the browser does next.
+      expect((await second.browser(browser.cookie).get('/logout')).status).toBe(200)
+      expect((await browser.get('/see')).text).toBe('{}')
+    }
   })
 
   it('survive a login in another one, if the state server has a grace for ids', async () => {

@@ -219,13 +219,13 @@ describe('locks of the server', () => {
   })
 
   it('stay with a holder that is heard of', async () => {
-    await using served = await serve({ lockLease: 200 })
+    await using served = await serve({ lockLease: 700 })
     const [a, b] = [await served.client(), await served.client()]
     const session = await a.make({ n: '1' })
     await a.ask(`open ${session}`)
     void b.send(`open ${session}`)
     for (let index = 0; index < 8; index++) {
-      expect(await silent(b, 50)).toBe(true)
+      expect(await silent(b, 100)).toBe(true)
       expect(await a.ask('get n')).toBe('ok 1')
     }
     await a.ask('close')

@@ -337,6 +337,22 @@ describe('the state server', () => {
     await until(async () => expect(await b.ask(`open ${id} r`)).toBe('err Could not open session.'))
   })
 
+  it('keeps the last ids of a session that gets another one again and again, and not all', async () => {
+    const store = new MemoryStore()
+    await using served = await serve({ graceLifetime: 60_000, store })
+    const [a, b] = [await served.client(), await served.client()]
+    const ids = [await a.make({ n: '1' })]
+    await a.ask(`open ${ids[0]}`)
+    while (ids.length < 40) ids.push((await a.ask('regenerate_id')).slice(3))
+    await a.ask('close')
+    expect(store.size).toBe(17)
+    expect(await b.askAll(`open ${ids.at(-18)} r`, `open ${ids.at(-17)} r`, `open ${ids.at(-1)} r`)).toEqual([
+      'err Could not open session.', 'ok', 'ok',
+    ]) // biome-ignore format: one line
+    await b.askAll(`open ${ids.at(-1)}`, 'destroy')
+    expect(store.size).toBe(0)
+  })
+
   // F.1.41
   it('bounds keys, values, sessions and lines, and says which it was', async () => {
     await using served = await serve({

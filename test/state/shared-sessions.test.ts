@@ -7,6 +7,7 @@ import {
   type CommitResult,
   type Container,
   FileStore,
+  LmdbStore,
   MemoryStore,
   type SharedSession,
   SharedSessions,
@@ -95,6 +96,27 @@ describe('SharedSessions', () => {
     await expect(all.sessions.openSession(id)).rejects.toMatchObject({ code: 'XPS_NOT_FOUND' })
     await all.sessions.sweep()
     expect(all.told).toEqual([id])
+  })
+
+  it('note a use only when the last that was noted is a while ago, however it is said', async () => {
+    const store = new CountingStore()
+    await using all = sessionsOf({ idleLifetime: 160_000 }, store)
+    const id = await all.make()
+    const use = async (): Promise<void> => {
+      await all.sessions.touchSession(id)
+      await all.sessions.read(id)
+      await (await all.sessions.openSession(id, { mode: 'r' })).close()
+    }
+    await use()
+    all.clock.advance(9_000)
+    await use()
+    expect(store.touches).toBe(0)
+    all.clock.advance(1_000)
+    await use()
+    expect(store.touches).toBe(1)
+    all.clock.advance(155_000)
+    expect(await all.sessions.touchSession(id)).toBe(true)
+    expect(store.touches).toBe(2)
   })
 
   it('expire at the end of the absolute lifetime, used or not', async () => {
@@ -237,6 +259,31 @@ describe('SharedSessions', () => {
     expect(all.clock.pending).toBe(0)
   })
 
+  it('open a container again only when those before have closed it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'xps-again-'))
+    try {
+      for (const store of [new FileStore(join(folder, 'files')), new LmdbStore(join(folder, 'lmdb'))]) {
+        const one = new SharedSessions(store)
+        const session = await one.createSession()
+        session.put('n', '1')
+        const written = session.close()
+        const closed = one.close()
+        const other = await new SharedSessions(store).open()
+        await Promise.all([written, closed])
+        expect((await other.read(session.id))?.entries.get('n')).toBe('1')
+        await other.patch(session.id, { put: [['n', '2']] })
+        if (store instanceof FileStore) {
+          await expect(
+            new FileStore(join(folder, 'files')).open({ idleLifetime: 0, absoluteLifetime: 0 }),
+          ).rejects.toMatchObject({ code: 'XPS_BUSY' })
+        }
+        await other.close()
+      }
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
   it('take the locks of a container that several processes use', async () => {
     const shared = new SharedStore()
     await using one = sessionsOf({ lockTimeout: 0 }, shared)
@@ -249,9 +296,10 @@ describe('SharedSessions', () => {
     await session.close()
     await until(() => expect(shared.held).toBe(0))
     const next = await other.sessions.openSession(id)
+    other.clock.advance(50)
     expect(next.get('n')).toBe('2')
     shared.steal(id)
-    other.clock.advance(200)
+    other.clock.advance(150)
     await until(() => expect(shared.renewed).toBe(1))
     expect(() => next.put('n', '3')).toThrow('lock was lost')
     await expect(next.close()).rejects.toMatchObject({ code: 'XPS_LOCK_LOST' })
@@ -306,6 +354,16 @@ describe('SharedSessions', () => {
     ])
   })
 })
+
+/** A container that counts how often it is told of a use. */
+class CountingStore extends MemoryStore {
+  touches = 0
+
+  override touch(id: string, expires: number): boolean {
+    this.touches++
+    return super.touch(id, expires)
+  }
+}
 
 /** A container that says of some sessions that they are another holder's. */
 class FencingStore implements Container {

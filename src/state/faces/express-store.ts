@@ -244,11 +244,11 @@ export class ExpressStore extends EventEmitter {
     const idle = idleOf(session)
     const before = holding?.seen(id)
     if (holding?.holds(id) === true) {
-      await holding.save(changesOf(before ?? new Map(), after), idle)
+      await holding.save(changesOf(before ?? new Map(), session, after), idle)
     } else {
       // Nobody has read it before, or it is new: what it replaces is what is there.
       const there = before ?? (await this.#source.read(id))?.entries
-      const changes = changesOf(there ?? new Map(), after)
+      const changes = changesOf(there ?? new Map(), session, after)
       const patch = { ...changes, ...this.#open, create: before === undefined, ...(idle === undefined ? {} : { idle }) }
       try {
         await this.#source.patch(id, patch)
@@ -296,10 +296,14 @@ export class ExpressStore extends EventEmitter {
     for (const id of await this.#ids()) await this.#source.destroySession(id)
   }
 
-  /** The request that asks: by its session's request, by where we are called from, or because it has the session. */
-  #holdingOf(id: string, session?: object): Holding | undefined {
-    const { req } = (session ?? {}) as { req?: object }
-    const holding = (req === undefined ? undefined : this.#byRequest.get(req)) ?? this.#running.getStore()
+  /**
+   * The request that asks: by its session's request, by what it was given, by where we are called from, or because it has
+   * the session.
+   */
+  #holdingOf(id: string, session: object = {}): Holding | undefined {
+    const { req } = session as { req?: object }
+    const known = (req === undefined ? undefined : this.#byRequest.get(req)) ?? this.#byData.get(session)
+    const holding = known ?? this.#running.getStore()
     if (holding?.knows(id) === true) return holding
     return holding === undefined ? this.#holders.get(id) : undefined
   }

@@ -23,12 +23,26 @@ export function sessionOf(entries: Iterable<readonly [string, string]>): Record<
   return session
 }
 
-/** What became of the properties between two times. */
-export function changesOf(before: JsonEntries, after: JsonEntries): { put: [string, string][]; remove: string[] } {
+/** What became of the properties since they were read: `after` is {@link jsonOf} of the session. */
+export function changesOf(
+  before: JsonEntries,
+  session: object,
+  after: JsonEntries,
+): { put: [string, string][]; remove: string[] } {
   return {
-    put: [...after].filter(([name, json]) => before.get(name) !== json),
-    remove: [...before.keys()].filter((name) => !after.has(name)),
+    put: [...after].filter(([name, json]) => !isJsonOf(before.get(name), json)),
+    remove: [...before.keys()].filter((name) => !after.has(name) && !isHidden(session, name)),
   }
+}
+
+/** Whether a text says the same as a JSON: that of other programs may be spelled otherwise. */
+function isJsonOf(text: string | undefined, json: string): boolean {
+  return text === json || (text !== undefined && JSON.stringify(parsedValue(text)) === json)
+}
+
+/** A name that the frameworks have in their sessions for something else: nobody sees what others have put there. */
+function isHidden(session: object, name: string): boolean {
+  return name in session && !Object.prototype.propertyIsEnumerable.call(session, name)
 }
 
 /** How long a session may be unused, by its cookie, in milliseconds; undefined if that does not say. */

@@ -38,6 +38,11 @@ export function decodeStored(bytes: Buffer): Stored {
   return { data: array.data, created, expires, idle: Number.isNaN(idle) ? undefined : idle }
 }
 
+/** Whether another id has taken the place of the session in these bytes. */
+export function isRetired(bytes: Buffer): boolean {
+  return bytes.readDoubleLE(16) === -1
+}
+
 /** A moment in milliseconds since 1970, or never, as it is kept. */
 export function encodeTime(moment: number): Buffer {
   const bytes = Buffer.allocUnsafe(8)

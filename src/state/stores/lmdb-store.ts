@@ -5,7 +5,7 @@ import { durationOption, integerOption, invalidOption, knownOptions } from '../.
 import type { Awaitable, Commit, CommitResult, Container, ContainerLock, Stored, Summary } from '../container.ts'
 import { LmdbLocks } from './lmdb-locks.ts'
 import { LmdbMembers } from './lmdb-members.ts'
-import { decodeStored, decodeTime, encodeStored, encodeTime } from './lmdb-record.ts'
+import { decodeStored, decodeTime, encodeStored, encodeTime, isRetired } from './lmdb-record.ts'
 import { type LmdbTables, openTables, reasonOf } from './lmdb-tables.ts'
 import { LmdbWrites, type Written } from './lmdb-writes.ts'
 
@@ -174,7 +174,8 @@ export class LmdbStore implements Container {
     try {
       for (;;) {
         env.resetReadTxn()
-        if (sessions.getBinaryFast(id) === undefined) return false
+        const bytes = sessions.getBinaryFast(id)
+        if (bytes === undefined || (fence === undefined && isRetired(bytes))) return false
         const version = tables.lastVersion()
         // Whoever commits meanwhile has used it too, but one who has destroyed it must win.
         const put = (): void => void times.put(id, encodeTime(expires), version)

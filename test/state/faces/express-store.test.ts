@@ -160,6 +160,26 @@ describe('ExpressStore', () => {
     expect(await store.length()).toBe(0)
   })
 
+  it('knows by the object which session was read, for those who ask for promises', async () => {
+    const sessions = new SharedSessions(new MemoryStore())
+    const id = 'abcdefghijklmnopqrstuvwx'
+    for (const mode of ['locking', 'merging'] as const) {
+      const store = new ExpressStore(sessions, { mode })
+      await store.set(id, { cookie: cookieFor(60_000), n: 1 })
+      const gone = (await store.get(id)) as object
+      await store.destroy(id)
+      await store.set(id, gone)
+      expect(await store.get(id)).toBeNull()
+    }
+    const store = new ExpressStore(sessions, { mode: 'merging' })
+    await store.set(id, { cookie: cookieFor(60_000) })
+    const [one, other] = [(await store.get(id)) as object, (await store.get(id)) as object]
+    await store.set(id, Object.assign(one, { a: 1 }))
+    await store.set(id, Object.assign(other, { b: 2 }))
+    expect(await store.get(id)).toMatchObject({ a: 1, b: 2 })
+    await sessions.close()
+  })
+
   it('keeps a session for as long as its cookie says', async () => {
     await using state = await overServer()
     const store = new ExpressStore(state.source)
@@ -182,6 +202,27 @@ describe('ExpressStore', () => {
     const data = (await store.get(id)) as Record<string, unknown>
     expect(data).toEqual({ user: 'no json', n: 7, cookie: {} })
     expect(data['admin']).toBeUndefined()
+  })
+
+  it('writes nothing that a request has not changed, however other programs spell it', async () => {
+    await using state = await overServer()
+    await using web = await shop(new ExpressStore(state.source, { mode: 'merging' }))
+    const { cookie } = await web.get('/login')
+    const [, id = ''] = /s%3A([\w-]+)\./.exec(cookie) ?? []
+    await state.source.patch(id, { put: [['user', 'no json'], ['cart', '{ "tea": 1.0 }'], ['id', '7'], ['__proto__', '{}']] }) // biome-ignore format: one line
+    const slow = web.get('/slow', cookie)
+    await web.began
+    await state.source.patch(id, { put: [['user', 'zoë'], ['cart', '{ "tea": 2.0 }']] }) // biome-ignore format: one line
+    web.release()
+    expect((await slow).text).toBe('slow')
+    const { entries } = (await state.source.read(id)) ?? {}
+    expect(entries?.get('n')).toBeDefined()
+    expect(['user', 'cart', 'id', '__proto__'].map((key) => entries?.get(key))).toEqual([
+      'zoë',
+      '{ "tea": 2.0 }',
+      '7',
+      '{}',
+    ])
   })
 
   it('tells when the server cannot be reached, and makes no new session then', async () => {

@@ -100,8 +100,8 @@ export class RedisLocks {
   }
 
   /** @internal */
-  async renew({ id, token, lease }: RedisLock): Promise<boolean> {
-    const words = [token, String(lease), String(lease + fenceMemory)]
+  async renew({ id, token, lease, fence }: RedisLock): Promise<boolean> {
+    const words = [token, String(lease), String(lease + fenceMemory), String(fence)]
     return Number(await this.#caller.run(renewScript, this.#rules.keysOf(id), words)) === 1
   }
 

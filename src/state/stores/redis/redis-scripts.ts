@@ -70,11 +70,15 @@ local gone = redis.call('DEL', KEYS[1])
 if gone == 1 then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2]) end
 return gone`)
 
-/** ARGV: fence or nothing, expires, time to live. 1, 0 if there is none, -1 under an old fence. */
+/**
+ * ARGV: fence or nothing, expires, time to live. 1, 0 if there is none or, without a fence, another id has taken its place,
+ * -1 under an old fence.
+ */
 export const touchScript: RedisScript = script(`#!lua flags=allow-oom${known}${keep}
 local last, written = known()
 if not written then return 0 end
 if ARGV[1] ~= '' and tonumber(ARGV[1]) < last then return -1 end
+if ARGV[1] == '' and redis.call('HGET', KEYS[1], 'idle') == '-1' then return 0 end
 redis.call('HSET', KEYS[1], 'expires', ARGV[2])
 keep(ARGV[3])
 return 1`)
@@ -104,10 +108,16 @@ local fence = math.max(time[1] * 1000000 + time[2], known() + 1)
 redis.call('SET', KEYS[2], string.format('%.0f', fence), 'PX', ARGV[3])
 return fence`)
 
-/** ARGV: token, lease, how long the fence is remembered. 1, or 0 if the lock is another's. */
+/**
+ * ARGV: token, lease, how long the fence is remembered, fence. 1, or 0 if the lock is another's, or was meanwhile. If only
+ * its lease was over, it is the holder's again.
+ */
 export const renewScript: RedisScript = script(`#!lua flags=allow-oom
 local held = redis.call('GET', KEYS[3])
-if not held or string.sub(held, 1, #ARGV[1]) ~= ARGV[1] then return 0 end
+if not held then
+  if redis.call('GET', KEYS[2]) ~= ARGV[4] then return 0 end
+  redis.call('SET', KEYS[3], ARGV[1])
+elseif string.sub(held, 1, #ARGV[1]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[3], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 return 1`)

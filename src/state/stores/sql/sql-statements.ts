@@ -110,7 +110,8 @@ CREATE SEQUENCE IF NOT EXISTS ${fences};
       DELETE FROM ${sessions} s USING free WHERE s.id = $1 AND s.fence <= $2 RETURNING 1) ${outcome}`),
     touch: statement(`WITH ${guard}, done AS (
       UPDATE ${sessions} s SET expires = $4 FROM free WHERE s.id = $1 AND s.fence <= $2 RETURNING 1) ${outcome}`),
-    use: statement(`UPDATE ${sessions} SET expires = $2 WHERE id = $1`),
+    // Not of one whose place another id has taken.
+    use: statement(`UPDATE ${sessions} SET expires = $2 WHERE id = $1 AND idle IS DISTINCT FROM -1`),
     list: statement(`SELECT id, expires FROM ${sessions} WHERE id > $1 ORDER BY id LIMIT $2`),
     sweep: statement(`WITH due AS (
       SELECT number FROM ${sessions} s
