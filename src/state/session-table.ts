@@ -11,6 +11,7 @@ import type { OpenMode, SessionKeeper } from './session-keeper.ts'
 import { SessionLocks } from './session-locks.ts'
 import { SharedSession } from './shared-session.ts'
 import type { Call, Entries, PatchRules, TableOwner, TableRules } from './table-rules.ts'
+import { undecipherable } from './undecipherable.ts'
 import { versionOf } from './version.ts'
 
 /** A use is noted when so much of the lifetime has passed since the last that was, or so many milliseconds. */
@@ -303,15 +304,23 @@ export class SessionTable implements SessionKeeper {
       () => this.#container.read(id),
       (stored) => {
         if (stored === undefined) return missing()
-        if (stored.expires > this.now) return there(stored)
-        return ask<boolean | 'fenced', R | StateFault>(
-          () => this.#container.destroy(id, lock.fence),
-          (removed) => {
-            if (removed === true) this.#expired(id)
-            return missing()
-          },
-          (error) => this.#failed(error, faults.failed, lock),
-        )
+        return stored.expires > this.now ? there(stored) : this.#removeExpired(id, lock, missing)
+      },
+      (error) => {
+        const sealed = undecipherable(error)
+        // Nobody will ever read it, and it would be told at each look for what has expired.
+        if (sealed !== undefined && sealed.expires <= this.now) return this.#removeExpired(id, lock, missing)
+        return this.#failed(error, faults.failed, lock)
+      },
+    )
+  }
+
+  #removeExpired<R>(id: string, lock: HeldLock, missing: () => R | StateFault): Awaitable<R | StateFault> {
+    return ask<boolean | 'fenced', R | StateFault>(
+      () => this.#container.destroy(id, lock.fence),
+      (removed) => {
+        if (removed === true) this.#expired(id)
+        return missing()
       },
       (error) => this.#failed(error, faults.failed, lock),
     )
@@ -418,7 +427,7 @@ export class SessionTable implements SessionKeeper {
   #failed(error: unknown, fault: StateFault, lock?: HeldLock): StateFault {
     lock?.release()
     this.#owner.failed(asXpsError(error, 'XPS_READ', `the container '${this.#container.name}' failed`))
-    return fault
+    return undecipherable(error) === undefined ? fault : faults.sealed
   }
 }
 
