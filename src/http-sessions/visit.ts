@@ -125,7 +125,12 @@ export class Visit<Data extends object> {
     const { source, counts, locking, wait, retired } = this.#rules
     const late: SessionAccess = readOnly ? 'read' : 'replaced'
     let before = retired.entries(id)
-    if (before !== undefined) return this.#made(before, late, asked)
+    if (before !== undefined) {
+      // Another process may have ended it meanwhile; while it gets its id, it is there.
+      const now = retired.current(id)
+      if (now === undefined || (await source.read(now)) !== undefined) return this.#made(before, late, asked)
+      retired.destroyed(now)
+    }
     if (locking && !readOnly) {
       const locked = await unlessMissing(source.openSession(id, wait))
       if (locked !== undefined) return this.#hold(locked)
@@ -200,27 +205,43 @@ export class Visit<Data extends object> {
     if (session.access === 'new') return session.destroyed ? undefined : this.#create(changes)
     if (!isChanged(session, changes)) return
     const { id: named } = this.#claim as Claim
+    const replaced = session.access === 'replaced'
     // A logout is one under the id before, too. All else that is changed under that is dropped.
-    const id = session.access === 'replaced' && session.destroyed ? retired.current(named) : named
-    if (id === undefined || (session.access !== 'write' && !session.destroyed)) {
+    const wanted = replaced
+      ? session.destroyed && (await this.#destroyReplaced(named))
+      : session.destroyed || session.access === 'write'
+    if (!wanted) {
       counts.dropped++
       return
     }
     if (this.#lost) throw new XpsError('XPS_LOCK_LOST', 'the request has held its session for too long')
     if (session.destroyed) {
       if (this.#locked !== undefined) await this.#locked.destroy()
-      else await source.destroySession(id, wait)
+      else if (!replaced) await source.destroySession(named, wait)
       counts.destroyed++
-      retired.destroyed(id)
+      retired.destroyed(named)
       this.#cookie = (secure) => cookie.remove(secure)
       return
     }
     const rotates =
       session.rotates || [...changes.put.map(([key]) => key), ...changes.remove].some((key) => rotateOn.has(key))
     if (rotates || this.#locked !== undefined)
-      await this.#writeLocked(id, changes, rotates ? session.entries : undefined)
-    else if ((await unlessMissing(source.patch(id, { ...changes, ...wait }))) === undefined) counts.dropped++
+      await this.#writeLocked(named, changes, rotates ? session.entries : undefined)
+    else if ((await unlessMissing(source.patch(named, { ...changes, ...wait }))) === undefined) counts.dropped++
     else counts.committed++
+  }
+
+  /** Destroys the session that had this id before; false if it is not known which that is. */
+  async #destroyReplaced(before: string): Promise<boolean> {
+    const { source, wait, retired } = this.#rules
+    const known = retired.current(before)
+    // Where another process has replaced it, the store knows by what, if it has a grace for ids.
+    if (known === undefined && (await source.destroySession(before, wait))) return true
+    // Here it may have got its id while this request waited for it.
+    const now = known ?? retired.current(before)
+    if (now === undefined || !(await source.destroySession(now, wait))) return false
+    retired.destroyed(now)
+    return true
   }
 
   async #create({ put }: SessionChanges): Promise<void> {

@@ -6,7 +6,7 @@ import type { HeldLock } from './held-lock.ts'
 import { isId, newId } from './ids.ts'
 import type { StateLimits } from './limits.ts'
 import type { LockNumbers } from './locks.ts'
-import { RetiredIds, retire, retiredIdle } from './retired-ids.ts'
+import { mostReplaced, RetiredIds, retire, retiredIdle, withoutLink } from './retired-ids.ts'
 import type { OpenMode, SessionKeeper } from './session-keeper.ts'
 import { SessionLocks } from './session-locks.ts'
 import { SharedSession } from './shared-session.ts'
@@ -84,6 +84,7 @@ export class SessionTable implements SessionKeeper {
       (stored) => {
         const found = this.#valid(id, stored)
         if (found === undefined && !this.#fresh.has(id)) return faults.open
+        if (found !== undefined && this.#retired.has(id, found)) return this.#openRetired(id, found)
         this.counts.opened++
         const session = new SharedSession(this, id, found ?? this.#new(), undefined, false)
         if (found !== undefined) this.touch(session)
@@ -122,12 +123,24 @@ export class SessionTable implements SessionKeeper {
     return after(opening, (session) => (isFault(session) ? session : this.#patchOpen(session, changes, rules)))
   }
 
-  /** Removes a session when nobody holds it. */
-  drop(id: string, call: Call = {}, wait: number = this.rules.lockTimeout): Awaitable<StateFault | undefined> {
+  /** Removes a session when nobody holds it; for as long as an id before can be read, by that as well. */
+  drop(
+    id: string,
+    call: Call = {},
+    wait: number = this.rules.lockTimeout,
+    most: number = mostReplaced,
+  ): Awaitable<StateFault | undefined> {
     const refused = this.#refusal(id)
     if (refused !== undefined) return refused
     const opening = this.#locks.wait(id, call, wait, (lock) => this.#openLocked(id, lock, false))
-    return after(opening, (session) => (isFault(session) ? session : session.end()))
+    return after(opening, (session) => {
+      if (!isFault(session)) return session.end()
+      if (session !== faults.open || most === 0) return session
+      return after(this.#currentOf(id), (now) => {
+        if (isFault(now)) return now
+        return now === id ? faults.open : this.drop(now, call, wait, most - 1)
+      })
+    })
   }
 
   /** Says that a session is used. */
@@ -139,7 +152,7 @@ export class SessionTable implements SessionKeeper {
       (stored) => {
         const found = this.#valid(id, stored)
         if (found === undefined) return faults.open
-        if (this.#retired.has(id, found)) return undefined
+        if (this.#retired.has(id, found)) return after(this.#currentOf(id), (now) => (isFault(now) ? now : undefined))
         return ask<boolean | 'fenced', StateFault | undefined>(
           () => this.#container.touch(id, this.expiry(found)),
           (there) => (there === true ? undefined : faults.open),
@@ -326,6 +339,30 @@ export class SessionTable implements SessionKeeper {
     )
   }
 
+  /** What was there before another id took the place of this one, for as long as the session is there. */
+  #openRetired(id: string, stored: Stored): Awaitable<SharedSession | StateFault> {
+    return after(this.#currentOf(id), (now) => {
+      if (isFault(now)) return now
+      this.counts.opened++
+      return new SharedSession(this, id, withoutLink(stored), undefined, false)
+    })
+  }
+
+  /** The id that a session has now which once had this one: this one, if it has it still. */
+  #currentOf(id: string, most: number = mostReplaced): Awaitable<string | StateFault> {
+    return ask<Stored | undefined, string | StateFault>(
+      () => this.#container.read(id),
+      (stored) => {
+        const found = this.#valid(id, stored)
+        if (found === undefined) return faults.open
+        if (!this.#retired.has(id, found)) return id
+        const next = this.#retired.next(id, found)
+        return next === undefined || most === 0 ? faults.open : this.#currentOf(next, most - 1)
+      },
+      (error) => this.#failed(error, faults.failed),
+    )
+  }
+
   #openStored(id: string, lock: HeldLock, stored: Stored): SharedSession | StateFault {
     if (this.#retired.has(id, stored)) {
       lock.release()
@@ -364,11 +401,13 @@ export class SessionTable implements SessionKeeper {
   }
 
   /** The old id of a session: gone, or readable for a while. */
-  #retire({ id, stored, lock: { fence } }: SharedSession, by: string): Awaitable<boolean | 'fenced'> {
+  #retire(session: SharedSession, by: string): Awaitable<boolean | 'fenced'> {
     const { grace } = this.rules
+    const { id, stored } = session
+    const { fence } = session.lock
     if (grace === 0) return this.#container.destroy(id, fence)
     this.#retired.add(id, by, grace, () => this.#expireMeanwhile(id))
-    return retire(this.#container, id, fence, stored, this.now + grace)
+    return retire(this.#container, { id, stored, fence }, by, this.now + grace)
   }
 
   /** What is gone is so under the ids that it had before, too. */
