@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts'
+import type { Alarm, Clock } from '../clock.ts'
 
 /** How many ids are remembered; the oldest goes when there are more. */
 const mostRetired = 1_000
@@ -21,11 +21,18 @@ export class RetiredIds {
   readonly #grace: number
   /** Oldest first. */
   readonly #retired = new Map<string, Retired>()
+  /** Rings when the grace of the oldest is over. */
+  #alarm: Alarm | undefined
 
   /** `grace` is in milliseconds; 0 for none. */
   constructor(clock: Clock, grace: number) {
     this.#clock = clock
     this.#grace = grace
+  }
+
+  /** How many ids are remembered. */
+  get size(): number {
+    return this.#retired.size
   }
 
   /** What was in the session of the id; undefined if it has not been replaced, or too long ago. */
@@ -47,25 +54,43 @@ export class RetiredIds {
   replacing(id: string, entries: ReadonlyMap<string, string>): (by: string | undefined) => void {
     if (this.#grace === 0) return () => {}
     const retired: Retired = { entries, until: this.#clock.now() + this.#grace, now: id }
-    this.#forgetOld()
+    // Behind the others, also if it was there.
+    this.#forget(id)
+    const [oldest] = this.#retired.keys()
+    if (oldest !== undefined && this.#retired.size >= mostRetired) this.#forget(oldest)
     this.#retired.set(id, retired)
+    this.#alarm ??= this.#clock.after(this.#grace, () => this.#forgetOld())
     return (by) => {
-      if (by === undefined) {
-        this.#retired.delete(id)
-        return
-      }
+      if (by === undefined) return this.#forget(id)
       for (const one of this.#retired.values()) if (one.now === id) one.now = by
     }
   }
 
   /** A session is no more, and so it is under its ids before. */
   destroyed(id: string): void {
-    for (const [before, retired] of this.#retired) if (retired.now === id) this.#retired.delete(before)
+    for (const [before, retired] of this.#retired) if (retired.now === id) this.#forget(before)
   }
 
+  /** Forgets all of them. */
+  clear(): void {
+    this.#retired.clear()
+    this.#alarm?.cancel()
+    this.#alarm = undefined
+  }
+
+  #forget(id: string): void {
+    if (this.#retired.delete(id) && this.#retired.size === 0) this.clear()
+  }
+
+  /** What is in them is not kept in memory for longer than it can be asked for. */
   #forgetOld(): void {
+    this.#alarm = undefined
     for (const [oldest, { until }] of this.#retired) {
-      if (until > this.#clock.now() && this.#retired.size < mostRetired) break
+      const left = until - this.#clock.now()
+      if (left > 0) {
+        this.#alarm = this.#clock.after(left, () => this.#forgetOld())
+        return
+      }
       this.#retired.delete(oldest)
     }
   }
