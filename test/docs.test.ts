@@ -163,6 +163,22 @@ describe('docs/options.md', () => {
   }
 })
 
+describe('docs/from-http-proxy.md', () => {
+  const rowsUnder = (heading: string): string[] =>
+    rowsOf(sectionOf('docs/from-http-proxy.md', heading)).flatMap(([first]) => namesIn(first))
+
+  it('has each option of the proxy, and no other', () => {
+    const options = (interfaces.get('ProxyServerOptions') ?? []).map(({ name }) => name)
+    expect(options.length).toBeGreaterThan(30)
+    expect(rowsUnder('## Options').toSorted()).toEqual(options.toSorted())
+  })
+
+  it('has each event, and those that are not there', () => {
+    const events = (interfaces.get('ProxyServerEvents') ?? []).map(({ name }) => name)
+    expect(rowsUnder('## Events').toSorted()).toEqual([...events, 'proxySocket'].toSorted())
+  })
+})
+
 describe('docs/admission.md', () => {
   it('gives the defaults that the code has', () => {
     const [limits = [], timeouts = []] = ['LimitOptions', 'TimeoutOptions'].map((name) => interfaces.get(name))

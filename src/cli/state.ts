@@ -3,16 +3,18 @@ import { Core } from '../index.ts'
 import { StateClient, type StateClientOptions, stateServer } from '../state/index.ts'
 import { milliseconds, parsed } from './arguments.ts'
 import { drain } from './drain.ts'
+import { nearest } from './nearest.ts'
 import { nextSignal } from './signals.ts'
 import { stateStore } from './state-store.ts'
-import { UsageError, usage } from './usage.ts'
+import { meant, UsageError, usage } from './usage.ts'
 
 /** `xps state`: serves shared sessions until a signal comes, or asks a server that runs; resolves to the exit code. */
 export async function state(args: string[]): Promise<number> {
   const [verb] = args
   if (verb === undefined || verb.startsWith('-')) return serveState(args)
   const ask = verbs[verb]
-  if (ask === undefined) throw new UsageError(`unknown command 'state ${verb}'`)
+  if (ask === undefined)
+    throw new UsageError(`unknown command 'state ${verb}'${meant(nearest(verb, Object.keys(verbs)))}`)
   const { values, positionals } = parse(args.slice(1), askOptions, true)
   const [id, ...more] = positionals
   if (more.length > 0 || (id !== undefined) !== ask.takesId) {

@@ -12,6 +12,7 @@ import type { Stage } from '../pipe/stage.ts'
 import { ClientSession, type ClientSessionEvents, type Protocol } from './client-session.ts'
 import type { Connection } from './connection.ts'
 import { log } from './log.ts'
+import { mustBeCalled } from './must-be-called.ts'
 import { proxySourceOf } from './proxy-protocol/proxy-source.ts'
 import { fileOf, prepareRoute, type Route, type Router, type RouteStages } from './router.ts'
 import { Upstream } from './upstream.ts'
@@ -219,3 +220,5 @@ export function relay(options: SessionOptions): Protocol {
     route === undefined || typeof route === 'function' ? options : { ...options, route: prepareRoute(route) }
   return (client) => new Session(client, prepared)
 }
+
+mustBeCalled('relay', relay)

@@ -1,4 +1,4 @@
-import { Server } from 'node:net'
+import { isIP, Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { defaultTimeouts } from '../admission/timeouts.ts'
 import { type Clock, systemClock } from '../clock.ts'
@@ -26,6 +26,8 @@ export interface UpstreamOptions {
   attemptTimeout?: number
   /** Whether small writes are sent at once (TCP_NODELAY). @default true */
   noDelay?: boolean
+  /** The address of this machine that connections come from. @default the system chooses */
+  localAddress?: string
   /** Encrypts. Text such as `'tls://db.test:5432'` asks for it as `true` does. @default plain text */
   tls?: boolean | UpstreamTlsOptions
   /** Begins each connection by saying who the client is; see `docs/proxy-protocol.md`. @default nothing is said */
@@ -43,7 +45,16 @@ export interface ConnectDefaults extends Pick<UpstreamOptions, 'connectTimeout' 
   source?: ProxySource | undefined
 }
 
-const optionNames = ['connectTimeout', 'attemptTimeout', 'noDelay', 'tls', 'proxyProtocol', 'lingerTimeout', 'clock']
+const optionNames = [
+  'connectTimeout',
+  'attemptTimeout',
+  'noDelay',
+  'localAddress',
+  'tls',
+  'proxyProtocol',
+  'lingerTimeout',
+  'clock',
+]
 
 /**
  * Somewhere that connections are dialled to.
@@ -76,7 +87,11 @@ export class Upstream {
     const tls = options.tls ?? secure[0] === true
     if (secure[0] === true && tls === false) throw invalidOption('upstream.tls', false, 'true for tls://')
     this.#tls = tls === false ? undefined : new TlsDialler(tls)
-    this.#targets = targets.map((one) => dialTarget(typeof one === 'string' ? one.replace(/^tls:\/\//, '') : one))
+    const from = localEnd(options.localAddress)
+    this.#targets = targets.map((one) => {
+      const target = dialTarget(typeof one === 'string' ? one.replace(/^tls:\/\//, '') : one)
+      return typeof target === 'function' || 'path' in target ? target : { ...target, ...from }
+    })
     this.address = this.#targets
       .map((one) => (typeof one === 'function' ? 'in-process' : formatAddress(one)))
       .join(', ')
@@ -127,6 +142,14 @@ function dialTarget(target: UpstreamTarget): DialTarget {
   if (typeof target === 'function') return inProcess(target)
   if (typeof target === 'object' && target !== null && ('path' in target || 'port' in target)) return checkPort(target)
   throw invalidOption('upstream', target, 'an address, a server or a function that takes a socket')
+}
+
+/** What Node is told of where a connection comes from: of the host's addresses only those of its kind will do. */
+function localEnd(localAddress: string | undefined): object {
+  if (localAddress === undefined) return {}
+  const family = typeof localAddress === 'string' ? isIP(localAddress) : 0
+  if (family !== 0) return { localAddress, family }
+  throw invalidOption('upstream.localAddress', localAddress, "an address of this machine such as '10.0.0.5'")
 }
 
 function checkPort(address: Address): Address {

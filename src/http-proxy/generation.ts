@@ -83,11 +83,14 @@ export class Generation extends Lifetime implements OriginBook {
   route(target: Target, options: ProxyServerOptions): PreparedRoute {
     const { address } = target
     const { agent, via = false } = options
+    const localAddress = options.localAddress ?? undefined
     const tls = targetTls(target, options)
     // Without an agent, Node's client uses a connection once.
     const pool = agent === false ? { ...options.pool, maxRequestsPerConnection: 1 } : (options.pool ?? noPool)
-    const plain = pool === noPool && via === false && tls === undefined
-    const key = plain ? address : JSON.stringify([address, pool, via, tls === undefined ? '' : keyOfTls(tls)])
+    const plain = pool === noPool && via === false && tls === undefined && localAddress === undefined
+    const key = plain
+      ? address
+      : JSON.stringify([address, pool, via, tls === undefined ? '' : keyOfTls(tls), localAddress])
     const known = this.#places.get(key)
     if (known !== undefined) {
       if (this.#places.size > 1) {
@@ -107,6 +110,7 @@ export class Generation extends Lifetime implements OriginBook {
       http2: false,
       ...pool,
       ...(tls === undefined ? {} : { tls }),
+      ...(localAddress === undefined ? {} : { localAddress }),
     } as const
     const route = new PreparedRoute('target', given, this, 0)
     this.#places.set(key, { route, origin: this.#made as Origin })

@@ -87,7 +87,7 @@ export interface ProxyServerOptions {
   secure?: boolean | undefined
   /** Whose signature on the certificates of targets is trusted. @default the authorities that Node knows */
   ca?: Pem | readonly Pem[] | undefined
-  /** Not there yet: is refused. */
+  /** The address of this machine that connections to targets come from. @default the system chooses */
   localAddress?: string | undefined
 }
 
@@ -154,9 +154,8 @@ export function checkOptions(options: ProxyServerOptions): void {
     const tls = targetTls(readTarget(name, given), options)
     if (tls !== undefined) new Upstream('localhost:443', { tls })
   }
-  if (options.localAddress !== undefined && options.localAddress !== null) {
-    throw invalidOption('localAddress', options.localAddress, 'left out: it is not supported')
-  }
+  const { localAddress } = options
+  if (localAddress !== undefined && localAddress !== null) new Upstream('localhost:80', { localAddress })
   if (typeof options.agent === 'object' && options.agent !== null) {
     warnOnce('agent', "option 'agent' has no effect: connections are kept by the proxy itself, see 'pool'")
   }

@@ -5,10 +5,7 @@ import type { ProxyServerOptions } from './options.ts'
 import type { Target } from './target.ts'
 
 /** What of a target's parts is about TLS, and is taken as it is. */
-const taken = ['cert', 'key', 'passphrase', 'ciphers', 'servername'] as const
-/** What Node takes there besides. */
-const refused = ['pfx', 'secureProtocol'] as const
-
+const taken = ['cert', 'key', 'pfx', 'passphrase', 'ciphers', 'servername'] as const
 /**
  * How a target is encrypted to, as http-proxy's options say it: `secure`, `ca`, and what stands beside the host of a target
  * that was given in parts. Undefined for one in plain text. Throws `XPS_INVALID_OPTION`.
@@ -25,10 +22,9 @@ export function targetTls(target: Target, options: ProxyServerOptions): Upstream
     const given = parts[name] as string | null | undefined
     if (given !== undefined && given !== null) tls[name] = given
   }
-  for (const name of refused) {
-    if (parts[name] !== undefined && parts[name] !== null) {
-      throw invalidOption(`target.${name}`, parts[name], 'left out: cert and key do the same')
-    }
+  const { secureProtocol } = parts
+  if (secureProtocol !== undefined && secureProtocol !== null) {
+    throw invalidOption('target.secureProtocol', secureProtocol, 'left out: TLS 1.2 and 1.3 are spoken')
   }
   return tls
 }

@@ -106,7 +106,8 @@ export function rulesOf<Data extends object>(
     absolute: Math.ceil(absolute / 1_000),
   })
   const time = timeOf(clock)
-  const { source, own } = sourceOf(store, clock, idle, absolute)
+  const grace = durationOption('graceLifetime', options.graceLifetime, 10_000, true)
+  const { source, own } = sourceOf(store, clock, { idle, absolute, grace })
   const wheel = new Wheel(clock ?? systemClock)
   const rules: Rules = {
     source,
@@ -121,7 +122,7 @@ export function rulesOf<Data extends object>(
     holdTimeout: durationOption('holdTimeout', options.holdTimeout, 30_000),
     retryAfter: integerOption('retryAfter', options.retryAfter, 1, { min: 0, max: 86_400 }),
     clock: wheel,
-    retired: new RetiredIds(wheel, durationOption('graceLifetime', options.graceLifetime, 10_000, true)),
+    retired: new RetiredIds(wheel, grace),
     seconds: () => Math.floor(time() / 1_000),
     counts: {
       opened: 0,
@@ -142,8 +143,7 @@ export function rulesOf<Data extends object>(
 function sourceOf(
   store: Container | CookieSessionSource,
   clock: Clock | undefined,
-  idleLifetime: number,
-  absoluteLifetime: number,
+  { idle, absolute, grace }: { readonly idle: number; readonly absolute: number; readonly grace: number },
 ): { source: CookieSessionSource; own: SharedSessions | undefined } {
   if (typeof store !== 'object' || store === null) {
     throw invalidOption('store', store, 'a container, a StateClient or SharedSessions')
@@ -152,8 +152,10 @@ function sourceOf(
     return { source: store, own: undefined }
   }
   const own = new SharedSessions(store, {
-    idleLifetime,
-    absoluteLifetime,
+    idleLifetime: idle,
+    absoluteLifetime: absolute,
+    // Where other processes have sessions too, they have to know what became of an id.
+    graceLifetime: store.lock === undefined ? 0 : grace,
     ...(clock === undefined ? {} : { clock }),
   })
   return { source: own, own }

@@ -109,6 +109,7 @@ export class CookieSessions<Data extends object = Record<string, unknown>> {
 
   /** Closes the container, if one was given; a `StateClient` or `SharedSessions` are closed by whoever made them. */
   async close(): Promise<void> {
+    this.#rules.retired.clear()
     await this.#own?.close()
   }
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts'
+import type { Alarm, Clock } from '../clock.ts'
 
 /** How many ids are remembered; the oldest goes when there are more. */
 const mostRetired = 1_000
@@ -23,6 +23,8 @@ export class RetiredIds {
   readonly #grace: number
   /** Oldest first. */
   readonly #retired = new Map<string, Retired>()
+  /** Rings when the grace of the oldest is over. */
+  #alarm: Alarm | undefined
 
   /** `grace` is in milliseconds; 0 for none. */
   constructor(clock: Clock, grace: number) {
@@ -30,10 +32,21 @@ export class RetiredIds {
     this.#grace = grace
   }
 
+  /** How many ids are remembered. */
+  get size(): number {
+    return this.#retired.size
+  }
+
   /** What was in the session of the id; undefined if it has not been replaced, or too long ago. */
   entries(id: string): ReadonlyMap<string, string> | undefined {
     const retired = this.#retired.get(id)
     return retired !== undefined && retired.until > this.#clock.now() ? retired.entries : undefined
+  }
+
+  /** The id that took the place of the given one; undefined if that has not been replaced yet, or too long ago. */
+  successor(id: string): string | undefined {
+    const retired = this.#retired.get(id)
+    return retired !== undefined && retired.until > this.#clock.now() && retired.now !== id ? retired.now : undefined
   }
 
   /** The id that the session has now, or is just about to get: the given one if that has not been replaced, or too long ago. */
@@ -58,10 +71,14 @@ export class RetiredIds {
       known = resolve
     })
     const retired: Retired = { entries, until: this.#clock.now() + this.#grace, now: id, renaming }
-    this.#forgetOld()
+    // Behind the others, also if it was there.
+    this.#forget(id)
+    const [oldest] = this.#retired.keys()
+    if (oldest !== undefined && this.#retired.size >= mostRetired) this.#forget(oldest)
     this.#retired.set(id, retired)
+    this.#alarm ??= this.#clock.after(this.#grace, () => this.#forgetOld())
     return (by) => {
-      if (by === undefined) this.#retired.delete(id)
+      if (by === undefined) this.#forget(id)
       else for (const one of this.#retired.values()) if (one.now === id) one.now = by
       known()
     }
@@ -69,12 +86,29 @@ export class RetiredIds {
 
   /** A session is no more, and so it is under its ids before. */
   destroyed(id: string): void {
-    for (const [before, retired] of this.#retired) if (retired.now === id) this.#retired.delete(before)
+    for (const [before, retired] of this.#retired) if (retired.now === id) this.#forget(before)
   }
 
+  /** Forgets all of them. */
+  clear(): void {
+    this.#retired.clear()
+    this.#alarm?.cancel()
+    this.#alarm = undefined
+  }
+
+  #forget(id: string): void {
+    if (this.#retired.delete(id) && this.#retired.size === 0) this.clear()
+  }
+
+  /** What is in them is not kept in memory for longer than it can be asked for. */
   #forgetOld(): void {
+    this.#alarm = undefined
     for (const [oldest, { until }] of this.#retired) {
-      if (until > this.#clock.now() && this.#retired.size < mostRetired) break
+      const left = until - this.#clock.now()
+      if (left > 0) {
+        this.#alarm = this.#clock.after(left, () => this.#forgetOld())
+        return
+      }
       this.#retired.delete(oldest)
     }
   }

@@ -125,7 +125,12 @@ export class Visit<Data extends object> {
     const { source, counts, locking, wait, retired } = this.#rules
     const late: SessionAccess = readOnly ? 'read' : 'replaced'
     let before = retired.entries(id)
-    if (before !== undefined) return this.#made(before, late, asked)
+    if (before !== undefined) {
+      // Another process may have ended it meanwhile; while it gets its id, it is there.
+      const now = retired.successor(id)
+      if (now === undefined || (await source.read(now)) !== undefined) return this.#made(before, late, asked)
+      retired.destroyed(now)
+    }
     if (locking && !readOnly) {
       const locked = await unlessMissing(source.openSession(id, wait))
       if (locked !== undefined) return this.#hold(locked)

@@ -1,5 +1,6 @@
 import type { ClientSession, Protocol } from '../core/client-session.ts'
 import type { Connection } from '../core/connection.ts'
+import { mustBeCalled } from '../core/must-be-called.ts'
 import { isXpsError, XpsError } from '../errors.ts'
 import { bytesOption, integerOption, invalidOption, knownOptions } from '../options.ts'
 import type { AccessEntry } from './access-log.ts'
@@ -126,6 +127,8 @@ export function http(options: HttpOptions = {}): Http {
     stats: () => scope.stats(),
   })
 }
+
+mustBeCalled('http', http)
 
 /** Prepares a route; what is wrong with it is told with its name. */
 function prepare(name: string, route: HttpRoute, scope: HttpScope, bodyLimit: number): PreparedRoute {

@@ -51,6 +51,8 @@ export interface ForwardRoute extends RouteOptions, ForwardingOptions, PoolOptio
   balance?: Balance
   /** How long connecting may take, in milliseconds. @default that of the listener */
   connectTimeout?: number
+  /** The address of this machine that connections come from. @default the system chooses */
+  localAddress?: string
   /** Begins each connection by saying who the client is; see `docs/proxy-protocol.md`. @default nothing is said */
   proxyProtocol?: 1 | 2 | ProxyHeaderOptions
   /** A client goes on to the address that it has gone to before, by a cookie of ours. @default false */
@@ -126,6 +128,7 @@ const kinds = {
     'sticky',
     'healthCheck',
     'connectTimeout',
+    'localAddress',
     'proxyProtocol',
     'tls',
     'upgrade',
@@ -292,7 +295,7 @@ function forwardOf(name: string, given: ForwardRoute, book: OriginBook): Forward
   const limit = new ClientLimit(name, pick(given, clientLimitNames))
   const plan = (one: UpstreamTarget | Upstream): OriginPlan => {
     const { target, tls, http2 } = upstreamPlace(name, one, given.tls, given.http2)
-    const dial: UpstreamOptions = pick(given, ['connectTimeout', 'proxyProtocol'])
+    const dial: UpstreamOptions = pick(given, ['connectTimeout', 'localAddress', 'proxyProtocol'])
     if (tls !== undefined) dial.tls = tls
     const pool: PoolOptions = pick(given, poolNames)
     if (http2 !== undefined) pool.http2 = http2

@@ -12,7 +12,7 @@ import type { HeadLimits } from './http1/head-reader.ts'
 import type { Flood } from './http2/options.ts'
 import type { Answer, RequestHead } from './messages.ts'
 import type { HealthRules } from './pool/health-check.ts'
-import { Origin, type OriginStats } from './pool/origin.ts'
+import { Origin, type OriginStats, together } from './pool/origin.ts'
 import { type PoolOptions, poolRules } from './pool/pool-options.ts'
 import type { PreparedRoute } from './routes.ts'
 import type { RouteFound } from './routing/route-found.ts'
@@ -315,15 +315,9 @@ export class HttpScope implements OriginBook {
 
   stats(): HttpStats {
     const upstreams: Record<string, OriginStats> = {}
-    for (const origin of this.#all) {
-      const { connections, idle, queued } = upstreams[origin.address] ?? { connections: 0, idle: 0, queued: 0 }
-      const { stats } = origin
-      upstreams[origin.address] = {
-        ...stats,
-        connections: connections + stats.connections,
-        idle: idle + stats.idle,
-        queued: queued + stats.queued,
-      }
+    for (const { address, stats } of this.#all) {
+      const others = upstreams[address]
+      upstreams[address] = others === undefined ? stats : together(others, stats)
     }
     const [, , twos, threes, fours, fives] = this.#statuses as [number, number, number, number, number, number]
     return {

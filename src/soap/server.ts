@@ -1,5 +1,6 @@
 import type { ClientSession, Protocol } from '../core/client-session.ts'
 import type { Connection } from '../core/connection.ts'
+import { mustBeCalled } from '../core/must-be-called.ts'
 import type { XpsError } from '../errors.ts'
 import { SoapScope, type SoapServerEvents, type SoapStats } from './scope.ts'
 import { ServerChannel } from './server-channel.ts'
@@ -58,3 +59,5 @@ export function soapServer(options: SoapServerOptions): SoapServer {
   }) as unknown as SoapServer
   return server
 }
+
+mustBeCalled('soapServer', soapServer)

@@ -43,6 +43,7 @@ export const faults = {
   auth: { text: 'Not authenticated.', code: 'XPS_FORBIDDEN' },
   secret: { text: 'Wrong secret.', code: 'XPS_FORBIDDEN' },
   admin: { text: 'Not allowed.', code: 'XPS_FORBIDDEN' },
+  sealed: { text: 'Session cannot be decrypted.', code: 'XPS_READ' },
   stopping: { text: 'Server is stopping.', code: 'XPS_CLOSED' },
   failed: { text: 'Command failed.', code: 'XPS_FAULT' },
 } as const

@@ -1,8 +1,18 @@
 import type { Alarm, Clock } from '../clock.ts'
+import type { ByteString } from './codec/byte-string.ts'
 import type { Awaitable, Container, Stored } from './container.ts'
 
 /** What stands for the own lifetime of a session that another id has taken the place of: no use prolongs it. */
 export const retiredIdle = -1
+
+/** How many ids one after the other are followed to the one that a session has now. */
+export const mostReplaced = 100
+
+/**
+ * The key that says, of a session that another id has taken the place of, which one that is: for other processes that use
+ * the container. Who reads the session does not see it.
+ */
+const linkKey: ByteString = '\0xps now'
 
 /** A session, and the ids that it had before. */
 interface Chain {
@@ -23,6 +33,12 @@ export class RetiredIds {
 
   has(id: string, { idle }: Stored): boolean {
     return idle === retiredIdle || this.#retired.has(id)
+  }
+
+  /** The id that has taken the place of this one; undefined if that is not known any more. */
+  next(id: string, { data }: Stored): string | undefined {
+    const link = data.get(linkKey)
+    return typeof link === 'string' ? link : this.#retired.get(id)?.chain.now
   }
 
   /** The ids that the session of this one had before, as far as they can be read still. */
@@ -61,18 +77,27 @@ export class RetiredIds {
   }
 }
 
+/** What is read of a session that another id has taken the place of. */
+export function withoutLink(stored: Stored): Stored {
+  if (!stored.data.has(linkKey)) return stored
+  const data = new Map(stored.data)
+  data.delete(linkKey)
+  return { ...stored, data }
+}
+
 /** Lets a session be read until then, and no longer; in every process, where several use the container. */
 export function retire(
   container: Container,
-  id: string,
-  fence: number,
-  stored: Stored,
+  { id, stored, fence }: { readonly id: string; readonly stored: Stored; readonly fence: number },
+  by: string,
   expires: number,
 ): Awaitable<boolean | 'fenced'> {
   if (container.lock === undefined) return container.touch(id, expires, fence)
-  // Other processes have to see what it is.
-  const commit = { expect: 'present', fence, changes: { cleared: false, keys: new Map() } } as const
-  const retired = container.commit(id, { ...stored, expires, idle: retiredIdle }, commit)
+  // Other processes have to see what it is, and where the session is now.
+  const link: [ByteString, ByteString] = [linkKey, by]
+  const commit = { expect: 'present', fence, changes: { cleared: false, keys: new Map([link]) } } as const
+  const data = new Map([...stored.data, link])
+  const retired = container.commit(id, { ...stored, data, expires, idle: retiredIdle }, commit)
   return Promise.resolve(retired).then((result) => {
     if (result === 'full') return container.destroy(id, fence)
     return result === 'fenced' ? result : result === 'done'

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { ListenPlace, Protocol } from '../core/client-session.ts'
 import type { Connection } from '../core/connection.ts'
+import { mustBeCalled } from '../core/must-be-called.ts'
 import type { XpsError } from '../errors.ts'
 import { Lifetime } from '../lifetime/lifetime.ts'
 import { bytesOption, invalidOption, knownOptions } from '../options.ts'
@@ -63,6 +64,8 @@ export function stateServer(options: StateServerOptions): StateServer {
   Object.defineProperty(server, 'sessions', { get: () => hub.sessions })
   return server as StateServer
 }
+
+mustBeCalled('stateServer', stateServer)
 
 /** The shared sessions of a server, for as long as somebody listens. */
 class Hub {

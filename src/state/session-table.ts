@@ -6,12 +6,13 @@ import type { HeldLock } from './held-lock.ts'
 import { isId, newId } from './ids.ts'
 import type { StateLimits } from './limits.ts'
 import type { LockNumbers } from './locks.ts'
-import { RetiredIds, retire, retiredIdle } from './retired-ids.ts'
+import { mostReplaced, RetiredIds, retire, retiredIdle, withoutLink } from './retired-ids.ts'
 import { SessionCommit } from './session-commit.ts'
 import type { OpenMode, SessionKeeper } from './session-keeper.ts'
 import { SessionLocks } from './session-locks.ts'
 import { SharedSession } from './shared-session.ts'
 import type { Call, Entries, PatchRules, TableOwner, TableRules } from './table-rules.ts'
+import { undecipherable } from './undecipherable.ts'
 import { versionOf } from './version.ts'
 
 /** A use is noted when so much of the lifetime has passed since the last that was, or so many milliseconds. */
@@ -93,6 +94,7 @@ export class SessionTable implements SessionKeeper {
       (stored) => {
         const found = this.#valid(id, stored)
         if (found === undefined && !this.#fresh.has(id)) return faults.open
+        if (found !== undefined && this.#retired.has(id, found)) return this.#openRetired(id, found)
         this.counts.opened++
         const session = new SharedSession(this, id, found ?? this.#new(), undefined, false)
         if (found !== undefined) this.touch(session)
@@ -131,12 +133,24 @@ export class SessionTable implements SessionKeeper {
     return after(opening, (session) => (isFault(session) ? session : this.#patchOpen(session, changes, rules)))
   }
 
-  /** Removes a session when nobody holds it. */
-  drop(id: string, call: Call = {}, wait: number = this.rules.lockTimeout): Awaitable<StateFault | undefined> {
+  /** Removes a session when nobody holds it; for as long as an id before can be read, by that as well. */
+  drop(
+    id: string,
+    call: Call = {},
+    wait: number = this.rules.lockTimeout,
+    most: number = mostReplaced,
+  ): Awaitable<StateFault | undefined> {
     const refused = this.#refusal(id)
     if (refused !== undefined) return refused
     const opening = this.#locks.wait(id, call, wait, (lock) => this.#openLocked(id, lock, false))
-    return after(opening, (session) => (isFault(session) ? session : session.end()))
+    return after(opening, (session) => {
+      if (!isFault(session)) return session.end()
+      if (session !== faults.open || most === 0) return session
+      return after(this.#currentOf(id), (now) => {
+        if (isFault(now)) return now
+        return now === id ? faults.open : this.drop(now, call, wait, most - 1)
+      })
+    })
   }
 
   /** Says that a session is used. */
@@ -148,6 +162,7 @@ export class SessionTable implements SessionKeeper {
       (stored) => {
         const found = this.#valid(id, stored)
         if (found === undefined) return faults.open
+        if (this.#retired.has(id, found)) return after(this.#currentOf(id), (now) => (isFault(now) ? now : undefined))
         const expires = this.#used(id, found)
         if (expires === undefined) return undefined
         return ask<boolean | 'fenced', StateFault | undefined>(
@@ -313,17 +328,49 @@ export class SessionTable implements SessionKeeper {
       () => this.#container.read(id),
       (stored) => {
         if (stored === undefined) return missing()
-        if (stored.expires > this.now) return there(stored)
-        return ask<boolean | 'fenced', R | StateFault>(
-          () => this.#container.destroy(id, lock.fence),
-          (removed) => {
-            if (removed === true) this.#expired(id)
-            return missing()
-          },
-          (error) => this.#failed(error, faults.failed, lock),
-        )
+        return stored.expires > this.now ? there(stored) : this.#removeExpired(id, lock, missing)
+      },
+      (error) => {
+        const sealed = undecipherable(error)
+        // Nobody will ever read it, and it would be told at each look for what has expired.
+        if (sealed !== undefined && sealed.expires <= this.now) return this.#removeExpired(id, lock, missing)
+        return this.#failed(error, faults.failed, lock)
+      },
+    )
+  }
+
+  #removeExpired<R>(id: string, lock: HeldLock, missing: () => R | StateFault): Awaitable<R | StateFault> {
+    return ask<boolean | 'fenced', R | StateFault>(
+      () => this.#container.destroy(id, lock.fence),
+      (removed) => {
+        if (removed === true) this.#expired(id)
+        return missing()
       },
       (error) => this.#failed(error, faults.failed, lock),
+    )
+  }
+
+  /** What was there before another id took the place of this one, for as long as the session is there. */
+  #openRetired(id: string, stored: Stored): Awaitable<SharedSession | StateFault> {
+    return after(this.#currentOf(id), (now) => {
+      if (isFault(now)) return now
+      this.counts.opened++
+      return new SharedSession(this, id, withoutLink(stored), undefined, false)
+    })
+  }
+
+  /** The id that a session has now which once had this one: this one, if it has it still. */
+  #currentOf(id: string, most: number = mostReplaced): Awaitable<string | StateFault> {
+    return ask<Stored | undefined, string | StateFault>(
+      () => this.#container.read(id),
+      (stored) => {
+        const found = this.#valid(id, stored)
+        if (found === undefined) return faults.open
+        if (!this.#retired.has(id, found)) return id
+        const next = this.#retired.next(id, found)
+        return next === undefined || most === 0 ? faults.open : this.#currentOf(next, most - 1)
+      },
+      (error) => this.#failed(error, faults.failed),
     )
   }
 
@@ -365,11 +412,13 @@ export class SessionTable implements SessionKeeper {
   }
 
   /** The old id of a session: gone, or readable for a while. */
-  #retire({ id, stored, lock: { fence } }: SharedSession, by: string): Awaitable<boolean | 'fenced'> {
+  #retire(session: SharedSession, by: string): Awaitable<boolean | 'fenced'> {
     const { grace } = this.rules
+    const { id, stored } = session
+    const { fence } = session.lock
     if (grace === 0) return this.#container.destroy(id, fence)
     this.#retired.add(id, by, grace, () => this.#expireMeanwhile(id))
-    return retire(this.#container, id, fence, stored, this.now + grace)
+    return retire(this.#container, { id, stored, fence }, by, this.now + grace)
   }
 
   /** What is gone is so under the ids that it had before, too. */
@@ -437,7 +486,7 @@ export class SessionTable implements SessionKeeper {
   #failed(error: unknown, fault: StateFault, lock?: HeldLock): StateFault {
     lock?.release()
     this.#owner.failed(asXpsError(error, 'XPS_READ', `the container '${this.#container.name}' failed`))
-    return fault
+    return undecipherable(error) === undefined ? fault : faults.sealed
   }
 }
 

@@ -115,7 +115,10 @@ describe('xps state', () => {
       [['state', '--host', '0.0.0.0', '--store', 'memory'], /host must be of this machine/],
       [['state', '--idle-lifetime', 'long'], /--idle-lifetime/],
       [['state', '--deadline', '99999999999'], /^xps: --deadline must be milliseconds from 0 to 2147483647, got/],
-      [['state', '--deadline', '-1'], /^xps: Option '--deadline' argument is ambiguous \(xps --help says more\)\n$/],
+      [
+        ['state', '--deadline', '-1'],
+        /^xps: Option '--deadline' argument is ambiguous \(xps state --help says more\)\n$/,
+      ],
       [['state', '--secret-file', 'nowhere'], /^xps: --secret-file: nowhere cannot be read \(ENOENT\)/],
       [['state', 'show'], /takes one id/],
       [['state', 'ls', 'more'], /takes no id/],

@@ -2,7 +2,19 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { type Connection, Core, Listener, type ListenPlace, relay, Session, type XpsError } from '../../src/index.ts'
+import { http } from '../../src/http/index.ts'
+import {
+  type Connection,
+  Core,
+  Listener,
+  type ListenPlace,
+  type Protocol,
+  relay,
+  Session,
+  type XpsError,
+} from '../../src/index.ts'
+import { soapServer } from '../../src/soap/index.ts'
+import { stateServer } from '../../src/state/index.ts'
 import { ManualClock } from '../../src/testing/index.ts'
 import { openSockets } from '../support/descriptors.ts'
 import { dial, TestServer, withCore } from '../support/net.ts'
@@ -33,6 +45,21 @@ describe('Listener', () => {
     expect(listener.address).toBe(`127.0.0.1:${listener.port}`)
     await listener.close()
     expect(() => new Listener({ path: '/tmp/not-there.sock' }, { protocol })).toThrow('no paths')
+  })
+
+  it('refuses what makes protocols, where what it makes was meant', async () => {
+    await using core = new Core()
+    for (const [name, factory] of Object.entries({ http, relay, soapServer, stateServer })) {
+      const protocol = factory as unknown as Protocol
+      const told = {
+        code: 'XPS_INVALID_OPTION',
+        message: `protocol must be what ${name} returns, got ${name} itself: call it: ${name}(...)`,
+      }
+      expect(() => new Listener(0, { protocol })).toThrow(expect.objectContaining(told))
+      await expect(core.listen(0, { protocol })).rejects.toMatchObject(told)
+      expect(Object.keys(factory)).toEqual([])
+    }
+    expect(core.listeners).toEqual([])
   })
 
   it('tells of a session before any of its bytes move', async () => {

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import type { ProxyServerOptions } from '../../src/http-proxy/index.ts'
 import { TestServer } from '../support/net.ts'
-import { echo, Front, mirror, type TestHttp, text, valuesOf } from './support.ts'
+import { echo, Front, mirror, TestHttp, text, valuesOf } from './support.ts'
 
 describe('the path', () => {
   // What http-proxy documents and does, as data: base of the target, options, what is asked for, what arrives.
@@ -240,6 +240,24 @@ describe('the request', () => {
       'x-forwarded-proto': 'https,http',
       'x-forwarded-host': 'public.test',
     })
+  })
+
+  it('comes from `localAddress`, that of the proxy or that of the call', async () => {
+    await using target = await TestHttp.start((req, res) => void res.end(req.socket.remoteAddress))
+    target.server.on(
+      'upgrade',
+      (req, socket) => void socket.end(`HTTP/1.1 418 Teapot\r\nX-From: ${req.socket.remoteAddress}\r\n\r\n`),
+    )
+    await using front = await Front.start({ target: target.url, localAddress: '127.0.0.2' }, (proxy) => (req, res) => {
+      void proxy.web(req, res, req.url === '/call' ? { localAddress: '127.0.0.3' } : {})
+    })
+    front.http.server.on('upgrade', (req, socket, head) => void front.proxy.ws(req, socket, head))
+    for (const path of ['/', '/call', '/']) {
+      expect((await front.ask(path)).body).toBe(path === '/' ? '127.0.0.2' : '127.0.0.3')
+    }
+    const headers = { connection: 'upgrade', upgrade: 'websocket' }
+    expect((await front.ask('/', { headers })).headers['x-from']).toBe('127.0.0.2')
+    expect(front.proxy.stats().targets[target.host]?.connections).toBeLessThanOrEqual(3)
   })
 
   it('has a Via with `via`, and so has the response', async () => {

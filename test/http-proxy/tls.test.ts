@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { createServer, type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { TLSSocket } from 'node:tls'
@@ -80,6 +81,10 @@ describe('a target that speaks TLS', () => {
     }
     await using front = await Front.start({ target: parts })
     expect(JSON.parse((await front.ask('/')).body)).toMatchObject({ client: 'proxy.test' })
+    const { cert: _cert, key: _key, ...others } = parts
+    const pfx = readFileSync(authority.bundle(authority.issue('bundled.test'), 'secret'))
+    await using bundled = await Front.start({ target: { ...others, pfx, passphrase: 'secret' } })
+    expect(JSON.parse((await bundled.ask('/')).body)).toMatchObject({ client: 'bundled.test' })
   })
 
   it('may be where a redirect leads', async () => {

@@ -1,9 +1,12 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { XpsError } from '../../src/errors.ts'
-import { type Container, MemoryStore, StateClient, stateServer } from '../../src/state/index.ts'
+import { type Container, LmdbStore, MemoryStore, StateClient, stateServer } from '../../src/state/index.ts'
 import { gate, until } from '../http/e2e/support.ts'
 import { dial, withCore } from '../support/net.ts'
-import { overContainer, overServer, type ShopSession, Site, shop, usual } from './support.ts'
+import { type Browser, overContainer, overServer, type ShopSession, Site, shop, usual } from './support.ts'
 
 const fifty = Array.from({ length: 50 }, (_, index) => index)
 
@@ -374,25 +377,6 @@ describe('Cookie sessions of several processes', () => {
     expect(kept.sessions.stats().locks).toMatchObject({ held: 0 })
   })
 
-  it('say that a logout was none under an id that another one has replaced', async () => {
-    await using kept = await overServer({ graceLifetime: 60_000 })
-    await using client = new StateClient((kept.source as StateClient).address)
-    await using first = await Site.start({ store: kept.source }, (sessions) => shop(sessions, usual))
-    for (const mode of ['locking', 'merging'] as const) {
-      await using second = await Site.start({ store: client, mode }, (sessions) => shop(sessions, usual))
-      const browser = first.browser()
-      await browser.get('/login')
-      const late = second.browser(browser.cookie)
-      await browser.get('/renew')
-      const { status, set, headers } = await late.get('/logout')
-      expect([status, set, headers.get('retry-after')]).toEqual([503, [], '1'])
-      expect(second.sessions.stats()).toMatchObject({ destroyed: 0, dropped: 0 })
-      // What the browser does next.
-      expect((await second.browser(browser.cookie).get('/logout')).status).toBe(200)
-      expect((await browser.get('/see')).text).toBe('{}')
-    }
-  })
-
   it('survive a login in another one, if the state server has a grace for ids', async () => {
     await using kept = await overServer({ graceLifetime: 60_000 })
     const client = new StateClient((kept.source as StateClient).address)
@@ -410,6 +394,65 @@ describe('Cookie sessions of several processes', () => {
     }
     client.abort()
   })
+})
+
+describe('A logout under the id before, in another process', () => {
+  for (const mode of ['locking', 'merging'] as const) {
+    const removed = [expect.stringMatching(/^xps-session=; Max-Age=0;/)]
+    const gone = async (sites: readonly Site[], browsers: readonly Browser[]): Promise<void> => {
+      for (const site of sites) {
+        for (const { cookie } of browsers) expect((await site.browser(cookie).get('/see')).text).toBe('{}')
+      }
+    }
+
+    it(`${mode}: is one of the session, if the state server has a grace for ids`, async () => {
+      await using kept = await overServer({ graceLifetime: 60_000 })
+      await using other = new StateClient((kept.source as StateClient).address)
+      await using first = await Site.start({ store: kept.source }, (sessions) => shop(sessions, usual))
+      await using second = await Site.start({ store: other, mode }, (sessions) => shop(sessions, usual))
+      const browser = first.browser()
+      await browser.get('/login')
+      const late = second.browser(browser.cookie)
+      const old = browser.clone()
+      await browser.get('/renew')
+      await browser.get('/renew')
+      expect((await late.get('/logout')).set).toEqual(removed)
+      await gone([first, second], [browser, old])
+      expect(second.sessions.stats()).toMatchObject({ destroyed: 1, dropped: 0 })
+    })
+
+    it(`${mode}: is none if the id can be read no more: the session goes on, and so does its cookie`, async () => {
+      await using kept = await overServer()
+      await using other = new StateClient((kept.source as StateClient).address)
+      await using first = await Site.start({ store: kept.source }, (sessions) => shop(sessions, usual))
+      await using second = await Site.start({ store: other, mode }, (sessions) => shop(sessions, usual))
+      const browser = first.browser()
+      await browser.get('/login')
+      const late = second.browser(browser.cookie)
+      await browser.get('/renew')
+      expect(await late.get('/logout')).toMatchObject({ status: 200, set: [] })
+      expect((await browser.get('/see')).text).toBe('{"n":0,"user":"root"}')
+    })
+
+    it(`${mode}: is one of the session, if both have it in one container`, async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'xps-logout-'))
+      try {
+        const start = () => Site.start({ store: new LmdbStore(folder), mode }, (sessions) => shop(sessions, usual))
+        await using first = await start()
+        await using second = await start()
+        const browser = first.browser()
+        await browser.get('/login')
+        const late = second.browser(browser.cookie)
+        const old = browser.clone()
+        await browser.get('/renew')
+        expect((await late.get('/see')).text).toBe('{"n":0,"user":"ali"}')
+        expect((await late.get('/logout')).set).toEqual(removed)
+        await gone([first, second], [browser, old])
+      } finally {
+        await rm(folder, { recursive: true })
+      }
+    })
+  }
 })
 
 describe('Cookie sessions of a state server that dies', () => {

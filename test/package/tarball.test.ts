@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -79,13 +79,15 @@ await core.close({ deadline: 10 })
 
 describe('The package', () => {
   let folder: string
+  let packed: string[]
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'xps-consumer-'))
     const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
       cwd: root,
     })
-    const [{ filename }] = JSON.parse(stdout)
+    const [{ filename, files }] = JSON.parse(stdout)
+    packed = files.map(({ path }: { path: string }) => path)
     await writeFile(join(folder, 'package.json'), '{ "name": "consumer", "private": true }')
     await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(folder, filename)], {
       cwd: folder,
@@ -93,6 +95,37 @@ describe('The package', () => {
   }, 60_000)
 
   afterAll(() => rm(folder, { recursive: true, force: true }))
+
+  it('has every file that its pages lead to', async () => {
+    const missing: string[] = []
+    const pages = packed.filter((path) => path.endsWith('.md'))
+    expect(pages).toContain('README.md')
+    for (const page of pages) {
+      const text = await readFile(join(folder, 'node_modules', 'xps', page), 'utf8')
+      for (const [, link = ''] of text.matchAll(/\]\((?![a-z]+:|#)([^)\s#]+)/g)) {
+        const path = posix.join(posix.dirname(page), link)
+        if (!packed.includes(path)) missing.push(`${page}: ${link}`)
+      }
+    }
+    expect(missing).toEqual([])
+  })
+
+  it('has examples that run where they are', async () => {
+    const example = join('node_modules', 'xps', 'examples', 'unit-test.js')
+    expect((await run(process.execPath, [example], { cwd: folder })).stdout).toMatch(/fail 0$/m)
+  })
+
+  it('is built before it is packed', async () => {
+    const clone = join(folder, 'clone')
+    await mkdir(clone)
+    const given = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+    const build = 'node build.cjs'
+    await writeFile(join(clone, 'package.json'), JSON.stringify({ ...given, scripts: { ...given.scripts, build } }))
+    const make = "const fs = require('node:fs'); fs.mkdirSync('dist'); fs.writeFileSync('dist/cli.js', '')"
+    await writeFile(join(clone, 'build.cjs'), make)
+    const { stdout } = await run('npm', ['pack', '--dry-run', '--json'], { cwd: clone })
+    expect(stdout).toContain('dist/cli.js')
+  })
 
   it('brings only what docs/dependencies.md names, and what that needs', async () => {
     const lock = JSON.parse(await readFile(join(folder, 'package-lock.json'), 'utf8'))

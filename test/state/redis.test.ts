@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { ExpressStore, RedisStore, SharedSessions, StateClient } from '../../src/state/index.ts'
 import type { ServerProgram } from '../support/programs.ts'
 import { startRedis } from '../support/redis.ts'
 import { until } from '../support/until.ts'
 import { shop } from './faces/races.ts'
+import { retiredIdClaims } from './retired.ts'
 import { serve } from './support.ts'
 
 const fifty = Array.from({ length: 50 }, (_, index) => index)
@@ -146,6 +147,17 @@ describe('An id that another has taken the place of', () => {
     await second.patch(id, { put: [['n', '2']] })
     expect((await first.read(id))?.entries.get('n')).toBe('2')
   })
+
+  const machines: Stored[] = []
+  afterEach(async () => {
+    for (const one of machines.splice(0)) await one[Symbol.asyncDispose]()
+  })
+  for (const { name, run } of retiredIdClaims(async () => {
+    const both = await Promise.all([machine('redis'), machine('ioredis')])
+    machines.push(...both)
+    return [both[0].store, both[1].store]
+  }))
+    it(name, run)
 })
 
 describe('Redis that is restarted', () => {

@@ -16,6 +16,7 @@ import {
 } from '../../src/state/index.ts'
 import { ManualClock } from '../../src/testing/index.ts'
 import { until } from '../support/until.ts'
+import { retiredIdClaims } from './retired.ts'
 
 /** Sessions whose time the test owns. */
 function sessionsOf(options: SharedSessionsOptions = {}, container: Container = new MemoryStore()) {
@@ -52,6 +53,8 @@ describe('SharedSessions', () => {
     expect(reader.entries()).toEqual([['n', '1']])
     await expect(sessions.openSession('no such id at all')).rejects.toMatchObject({ code: 'XPS_NOT_FOUND' })
   })
+
+  for (const { name, run } of retiredIdClaims(async () => [new MemoryStore()])) it(`of one process: ${name}`, run)
 
   it('reject a call that waited too long, without naming the id', async () => {
     await using all = sessionsOf()

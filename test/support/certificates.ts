@@ -37,6 +37,13 @@ export class TestAuthority implements Disposable {
     return read(certFile, keyFile)
   }
 
+  /** The path of a file that has a certificate and its key in it (PKCS #12). */
+  bundle({ files }: TestCertificate, passphrase: string): string {
+    const file = this.#file('p12')
+    run('pkcs12', '-export', '-inkey', files.key, '-in', files.cert, '-out', file, '-passout', `pass:${passphrase}`)
+    return file
+  }
+
   [Symbol.dispose](): void {
     rmSync(this.folder, { recursive: true })
   }

@@ -14,15 +14,24 @@ export function isPath(pem: Pem): pem is string {
 export function readPem(name: string, pem: Pem): string | Buffer {
   if (typeof pem !== 'string' && !(pem instanceof Uint8Array)) throw invalidOption(name, pem, 'a path, or PEM')
   if (pem instanceof Uint8Array) return Buffer.from(pem)
-  if (!isPath(pem)) return pem
-  try {
-    return readFileSync(pem)
-  } catch (error) {
-    throw invalidOption(name, pem, `a file that can be read (${systemCode(error) ?? 'error'})`)
-  }
+  return isPath(pem) ? readFile(name, pem) : pem
+}
+
+/** The bytes of a file that is no PEM, given by its path or as they are. Throws `XPS_INVALID_OPTION` as {@link readPem} does. */
+export function readBytes(name: string, given: string | Uint8Array): Buffer {
+  if (typeof given !== 'string' && !(given instanceof Uint8Array)) throw invalidOption(name, given, 'a path, or bytes')
+  return typeof given === 'string' ? readFile(name, given) : Buffer.from(given)
 }
 
 /** One or several, read. */
 export function readPems(name: string, pems: Pem | readonly Pem[]): (string | Buffer)[] {
   return (Array.isArray(pems) ? (pems as readonly Pem[]) : [pems as Pem]).map((pem) => readPem(name, pem))
+}
+
+function readFile(name: string, path: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    throw invalidOption(name, path, `a file that can be read (${systemCode(error) ?? 'error'})`)
+  }
 }

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { createSecureContext, type ConnectionOptions as NodeTlsOptions, type SecureVersion } from 'node:tls'
 import { invalidOption, knownOptions } from '../../options.ts'
 import { checkAlpn } from './listener-tls.ts'
-import { type Pem, readPem, readPems } from './pem.ts'
+import { type Pem, readBytes, readPem, readPems } from './pem.ts'
 
 /** How connections to an upstream are encrypted. */
 export interface UpstreamTlsOptions {
@@ -11,6 +11,9 @@ export interface UpstreamTlsOptions {
   /** The certificate that we show if we are asked for one, and its key. */
   cert?: Pem
   key?: Pem
+  /** The two in one file (PKCS #12), in their place: its path, or its bytes. */
+  pfx?: string | Uint8Array
+  /** What the key, or the file with both, is encrypted with. */
   passphrase?: string
   /** The name that is asked for, and that the certificate must be for. @default the host that is dialled */
   servername?: string
@@ -30,6 +33,7 @@ const optionNames = [
   'ca',
   'cert',
   'key',
+  'pfx',
   'passphrase',
   'servername',
   'verify',
@@ -57,18 +61,23 @@ export class TlsDialler {
     if ((tls.cert === undefined) !== (tls.key === undefined)) {
       throw invalidOption('upstream.tls', 'one of them', 'without cert and key, or with both')
     }
+    if (tls.pfx !== undefined && (tls.cert !== undefined || tls.key !== undefined)) {
+      throw invalidOption('upstream.tls', 'both', 'with cert and key, or with pfx')
+    }
     const { verify = true, servername } = tls
     if (typeof verify !== 'boolean') throw invalidOption('upstream.tls.verify', verify, 'true or false')
     if (servername !== undefined && (typeof servername !== 'string' || servername === '' || isIP(servername) !== 0)) {
       throw invalidOption('upstream.tls.servername', servername, 'the name of a host')
     }
     this.#tls = tls
+    const pfx = tls.pfx === undefined ? undefined : readBytes('upstream.tls.pfx', tls.pfx)
     try {
       this.#common = {
         secureContext: createSecureContext({
           ca: tls.ca === undefined ? undefined : readPems('upstream.tls.ca', tls.ca),
           cert: tls.cert === undefined ? undefined : readPem('upstream.tls.cert', tls.cert),
           key: tls.key === undefined ? undefined : readPem('upstream.tls.key', tls.key),
+          pfx,
           passphrase: tls.passphrase,
           ciphers: tls.ciphers,
           minVersion: tls.minVersion ?? 'TLSv1.2',

@@ -61,6 +61,11 @@ export interface HealthStats {
   readonly failed: number
 }
 
+/** What several checks of one address have come to: it is up if all of them say so. */
+export function allHealth(one: HealthStats, other: HealthStats): HealthStats {
+  return { up: one.up && other.up, passed: one.passed + other.passed, failed: one.failed + other.failed }
+}
+
 const debug = log('health')
 
 /** Asks an address again and again whether it is well, one question at a time. It is taken to be up at first. */

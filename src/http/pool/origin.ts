@@ -7,7 +7,7 @@ import type { UpstreamOwner, UpstreamSession } from '../upstream-session.ts'
 import { ClientOrigins, type PoolClient } from './client-origins.ts'
 import { Connections } from './connections.ts'
 import { Dial, type DialOwner } from './dial.ts'
-import { HealthCheck, type HealthRules, type HealthStats } from './health-check.ts'
+import { allHealth, HealthCheck, type HealthRules, type HealthStats } from './health-check.ts'
 import { end, isIdle } from './idle-watch.ts'
 import type { PoolRules } from './pool-options.ts'
 import { offered, sessionOn } from './session-on.ts'
@@ -30,6 +30,20 @@ export interface OriginStats {
   readonly queued: number
   /** Where an address is checked. */
   readonly health?: HealthStats
+}
+
+/** The numbers of an address that is reached in two ways: routes differ in their options. */
+export function together(one: OriginStats, other: OriginStats): OriginStats {
+  const health =
+    one.health !== undefined && other.health !== undefined
+      ? allHealth(one.health, other.health)
+      : (one.health ?? other.health)
+  return {
+    connections: one.connections + other.connections,
+    idle: one.idle + other.idle,
+    queued: one.queued + other.queued,
+    ...(health === undefined ? {} : { health }),
+  }
 }
 
 /**

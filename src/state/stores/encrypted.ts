@@ -1,9 +1,10 @@
-import { asXpsError, XpsError } from '../../errors.ts'
+import { asXpsError, reasonOf, type XpsError } from '../../errors.ts'
 import { invalidOption, knownOptions } from '../../options.ts'
 import { after } from '../ask.ts'
 import type { ByteString } from '../codec/byte-string.ts'
 import { readPhpArray, type StateData, type StateValue, writePhpArray } from '../codec/php-serialize.ts'
 import type { Container, Stored } from '../container.ts'
+import { Undecipherable } from '../undecipherable.ts'
 import { type EncryptionKey, SessionCipher } from './session-cipher.ts'
 
 /** Options of {@link encrypted}. */
@@ -37,9 +38,9 @@ export function encrypted(container: Container, options: EncryptedOptions): Cont
   const decrypt = (id: string, stored: Stored | undefined): Stored | undefined => {
     if (stored === undefined) return undefined
     const sealed = stored.data.get(only)
-    if (typeof sealed === 'string') return { ...stored, data: opened(cipher, id, sealed) }
+    if (typeof sealed === 'string') return { ...stored, data: opened(cipher, id, sealed, stored) }
     if (plain) return stored
-    throw new XpsError('XPS_READ', 'a session cannot be decrypted: it is not encrypted')
+    throw failure('it is not encrypted', stored)
   }
   const { lock, sweep, open, close, expiresAlone } = container
   return {
@@ -61,12 +62,16 @@ export function encrypted(container: Container, options: EncryptedOptions): Cont
   }
 }
 
-function opened(cipher: SessionCipher, id: string, sealed: ByteString): StateData {
+function opened(cipher: SessionCipher, id: string, sealed: ByteString, stored: Stored): StateData {
   try {
     const array = readPhpArray(cipher.decrypt(id, sealed), { items: Number.POSITIVE_INFINITY })
     if (array === undefined) throw new Error('it is no serialized array')
     return array.data
   } catch (error) {
-    throw asXpsError(error, 'XPS_READ', 'a session cannot be decrypted')
+    throw failure(reasonOf(error), stored)
   }
+}
+
+function failure(reason: string, { expires }: Stored): XpsError {
+  return asXpsError(new Undecipherable(reason, expires), 'XPS_READ', 'a session cannot be decrypted')
 }

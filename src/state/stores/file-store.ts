@@ -9,7 +9,7 @@ import {
   writeSync,
   write as writeThere,
 } from 'node:fs'
-import { access, link, mkdir, open, opendir, readdir, rename, stat, unlink, utimes } from 'node:fs/promises'
+import { access, link, mkdir, open, opendir, readdir, rename, rm, stat, unlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { isXpsError, systemCode, XpsError } from '../../errors.ts'
@@ -79,9 +79,11 @@ export class FileStore implements Container {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 })
       await access(this.#folder, constants.R_OK | constants.W_OK | constants.X_OK)
       this.#claim ??= await FolderClaim.take(this.#folder)
-      // What a crash has left behind of commits that were never acknowledged.
+      // What a crash has left behind: of commits that were never acknowledged, and of a claim.
       for (const name of await readdir(this.#folder)) {
-        if (isTemporary(name)) await unlink(join(this.#folder, name))
+        // Who asks for the claim at this moment removes its own.
+        if (isTemporary(name)) await rm(join(this.#folder, name), { force: true })
+        else await this.#claim.tidy(name)
       }
     } catch (error) {
       throw isXpsError(error) ? error : this.#failed('open', error)

@@ -7,6 +7,8 @@ import { temporaryIn } from './file-name.ts'
 
 /** The file that says who uses a folder: the process, when that began, and which of its stores. */
 const claimName = '.xps-lock'
+/** The claims of what is being taken away, and of those in turn. */
+const turnName = /^\.xps-lock(?:\.[0-9a-f]{16})+$/
 
 /**
  * Says of a folder that one store has it, for as long as its process lives: two that do not know of each other would lose
@@ -38,10 +40,21 @@ export class FolderClaim {
       const owner = liveOwner(found)
       if (owner !== undefined) throw inUse(folder, owner)
       const turn = await FolderClaim.#put(`${path}.${nameOf(found)}`, folder)
-      if ((await readFile(path, 'latin1').catch(ifGone)) === found) await unlink(path)
+      if ((await readFile(path, 'latin1').catch(ifGone)) === found) await unlink(path).catch(ifGone)
       await turn.release()
     }
     return new FolderClaim(path, text)
+  }
+
+  /**
+   * Removes a file of the folder if it is the claim of a process that was killed while it took something away. What that was
+   * about is gone, so that nobody asks for it again; who asks for it now is about to find out that the folder is ours.
+   */
+  async tidy(name: string): Promise<void> {
+    if (!turnName.test(name)) return
+    const path = join(dirname(this.#path), name)
+    const text = await readFile(path, 'latin1').catch(ifGone)
+    if (text !== undefined && liveOwner(text) === undefined) await unlink(path).catch(ifGone)
   }
 
   /** Gives the folder up. */

@@ -1,4 +1,5 @@
 import { createPrivateKey } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { createServer, type Server, type TlsOptions } from 'node:tls'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -57,6 +58,29 @@ function failure(upstream: Upstream): Promise<Connection['error']> {
 }
 
 describe('An upstream with TLS', () => {
+  it('is shown a certificate that is in one file with its key (PKCS #12), by its path or its bytes', async () => {
+    await using server = await echoing({ ...named.pem, requestCert: true, ca })
+    for (const passphrase of ['', 'a passphrase']) {
+      const pfx = authority.bundle(client, passphrase)
+      for (const given of [pfx, readFileSync(pfx)]) {
+        const tls = { ca, pfx: given, ...(passphrase === '' ? {} : { passphrase }) }
+        const { said } = await relayed(`localhost:${server.port}`, { tls })
+        expect(said).toMatchObject({ authorized: true })
+      }
+    }
+    const locked = authority.bundle(client, 'a passphrase')
+    for (const [tls, message] of [
+      [{ pfx: locked }, /upstream\.tls must be certificates that can be used/],
+      [{ pfx: locked, passphrase: 'another' }, /certificates that can be used/],
+      [{ pfx: '/no/such/file.p12' }, /upstream\.tls\.pfx must be a file that can be read \(ENOENT\)/],
+      [{ pfx: 7 }, /upstream\.tls\.pfx must be a path, or bytes, got 7/],
+      [{ pfx: locked, ...client.pem }, /upstream\.tls must be with cert and key, or with pfx, got 'both'/],
+      [{ pfx: locked, key: client.pem.key }, /upstream\.tls must be with/],
+    ] as [object, RegExp][]) {
+      expect(() => new Upstream('localhost:1', { tls })).toThrow(message)
+    }
+  })
+
   it('is dialled by tls:// or an option, and its bytes are moved both ways', async () => {
     await using server = await echoing(named.pem)
     const tls = { ca }

@@ -53,6 +53,39 @@ describe('A health check', () => {
     expect(await ask()).toEqual(['sick', 'well'])
   })
 
+  it('is in the numbers of its address, whichever other routes have that too', async () => {
+    await using sick = await patient('sick')
+    sick.it.status = 503
+    const upstream = sick.address
+    const strict = { ...check, fall: 1 }
+    const lax = { ...check, status: [200, 503] }
+    const health = async (...routes: { path?: string; healthCheck?: object }[]): Promise<unknown> => {
+      await using served = await Served.start({
+        routes: routes.map(({ healthCheck, ...route }) => ({
+          ...route,
+          upstream,
+          ...(healthCheck === undefined ? {} : { healthCheck: healthCheck as typeof check }),
+        })),
+      })
+      await served.ask(get())
+      const asked = routes.filter(({ healthCheck }) => healthCheck !== undefined).length
+      const found = (): { passed: number; failed: number } | undefined =>
+        served.http.stats().upstreams[upstream]?.health
+      await until(() => expect((found()?.passed ?? 0) + (found()?.failed ?? 0)).toBe(asked))
+      return found()
+    }
+    expect(await health({ path: '/one', healthCheck: strict }, {})).toEqual({ up: false, passed: 0, failed: 1 })
+    expect(await health({ path: '/one' }, { healthCheck: strict })).toEqual({ up: false, passed: 0, failed: 1 })
+    // It is up if all who ask it find it well.
+    for (const [one, other] of [
+      [strict, lax],
+      [lax, strict],
+    ]) {
+      const both = await health({ path: '/one', healthCheck: one as object }, { healthCheck: other as object })
+      expect(both).toEqual({ up: false, passed: 1, failed: 1 })
+    }
+  })
+
   it('E58: tries all the same where nobody is well, and asks no more when the route has gone', async () => {
     const clock = new ManualClock()
     await using sick = await patient('sick')

@@ -3,15 +3,18 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { XpsError } from '../../../src/index.ts'
 import {
   type Commit,
   type Container,
   encrypted,
   FileStore,
   MemoryStore,
+  StateClient,
   type Stored,
 } from '../../../src/state/index.ts'
-import { containerContract } from '../../../src/testing/index.ts'
+import { containerContract, ManualClock } from '../../../src/testing/index.ts'
+import { serve } from '../support.ts'
 
 const [id, other] = ['0123456789abcdef0123456789abcdef', 'fedcba9876543210fedcba9876543210']
 const [key, next] = [randomBytes(32), randomBytes(32)]
@@ -118,6 +121,44 @@ describe('encrypted', () => {
     expect((error as Error).message).not.toContain(id)
     await put(memory, text)
     expect((await store.read(id))?.data.get('role')).toBe('guest')
+  })
+
+  it('is told apart from a store that is away: to programs, to clients, and with the reason to the host', async () => {
+    const memory = new MemoryStore()
+    const clock = new ManualClock()
+    await encrypted(memory, { keys: [key] }).commit(id, storedOf({ secret: '4711' }), absent)
+    await using served = await serve({
+      store: encrypted(memory, { keys: [next] }),
+      strict: false,
+      sweepInterval: 0,
+      clock,
+    })
+    const { sessions } = served.server
+    const [faults, expired]: [XpsError[], string[]] = [[], []]
+    sessions.on('fault', (error) => faults.push(error))
+    served.core.on('fault', () => {})
+    sessions.on('expired', (gone) => expired.push(gone))
+    const client = await served.client()
+    expect(await client.askAll(`open ${id} rw`, `read ${id}`, `patch ${id} put a 1`, `drop ${id}`)).toEqual(
+      Array(4).fill('err Session cannot be decrypted.'),
+    )
+    const told = { name: 'XpsError', code: 'XPS_READ', message: 'session cannot be decrypted' }
+    await expect(sessions.openSession(id)).rejects.toMatchObject(told)
+    await using remote = new StateClient(served.address)
+    await expect(remote.openSession(id)).rejects.toMatchObject({
+      ...told,
+      message: `${served.address}: ${told.message}`,
+    })
+    expect(faults).toHaveLength(6)
+    for (const fault of faults) {
+      expect(fault).toMatchObject(wrongly(/^a session cannot be decrypted: its key is not among the keys$/))
+    }
+    // Nobody has changed it, and when its time is over it goes like any other.
+    expect((await encrypted(memory, { keys: [key] }).read(id))?.data.get('secret')).toBe('4711')
+    clock.advance(60_000)
+    await sessions.sweep()
+    expect([expired, memory.read(id)]).toEqual([[id], undefined])
+    expect(faults).toHaveLength(6)
   })
 
   it('reads what is not encrypted only if it is told to', async () => {

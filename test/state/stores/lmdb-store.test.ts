@@ -10,6 +10,7 @@ import type { Stored } from '../../../src/state/container.ts'
 import { SharedSessions } from '../../../src/state/shared-sessions.ts'
 import { LmdbStore, type LmdbStoreOptions } from '../../../src/state/stores/lmdb-store.ts'
 import { containerContract } from '../../../src/testing/index.ts'
+import { retiredIdClaims } from '../retired.ts'
 
 const program = fileURLToPath(new URL('lmdb-peer.js', import.meta.url))
 const id = '0123456789abcdef0123456789abcdef'
@@ -36,6 +37,9 @@ describe('LmdbStore', () => {
   for (const { name, run } of containerContract(kind)) it(name, run)
   const quick = { make: () => new LmdbStore(join(folder, `${++made}`), { durable: false }) }
   for (const { name, run } of containerContract(quick)) it(`not durable: ${name}`, run)
+
+  const both = async () => [new LmdbStore(join(folder, 'both')), new LmdbStore(join(folder, 'both'))] as const
+  for (const { name, run } of retiredIdClaims(both)) it(`where several use it: ${name}`, run)
 
   it('keeps a value of a megabyte, in files that are for their owner only', async () => {
     const store = new LmdbStore(join(folder, 'a', 'b.c'))

@@ -17,6 +17,7 @@ import { closedPort } from '../../support/net.ts'
 import { Postgres } from '../../support/postgres.ts'
 import { Random } from '../../support/random.ts'
 import { until } from '../../support/until.ts'
+import { retiredIdClaims } from '../retired.ts'
 
 const id = '0123456789abcdef0123456789abcdef'
 const day = 86_400_000
@@ -420,6 +421,8 @@ describe('locks of SqlStore', () => {
 })
 
 describe('SharedSessions over SqlStore', () => {
+  for (const { name, run } of retiredIdClaims(async () => [fresh(), another()])) it(`of two processes: ${name}`, run)
+
   function sessionsOver(store: SqlStore, options: SharedSessionsOptions = {}): SharedSessions & AsyncDisposable {
     const sessions = new SharedSessions(store, { sweepInterval: 0, ...options })
     return Object.assign(sessions, { [Symbol.asyncDispose]: async () => void (await sessions.close()) })
