@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { vi } from 'vitest'
+import { command } from '../../src/cli/command.ts'
 
 const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 
@@ -52,5 +54,31 @@ export class Cli {
     const waiting = this.#changed
     this.#changed = []
     for (const resolve of waiting) resolve()
+  }
+}
+
+/** What came of a command line. */
+export interface Said {
+  code: number
+  stdout: string
+  stderr: string
+}
+
+/**
+ * What `xps` says of a command line with which it does not start: here, and not in a process of its own, of which one is
+ * tested for each command. One at a time.
+ */
+export async function said(args: readonly string[], cwd: string = process.cwd()): Promise<Said> {
+  const before = process.cwd()
+  const text = { stdout: '', stderr: '' }
+  const log = vi.spyOn(console, 'log').mockImplementation((line: unknown) => void (text.stdout += `${line}\n`))
+  const error = vi.spyOn(console, 'error').mockImplementation((line: unknown) => void (text.stderr += `${line}\n`))
+  process.chdir(cwd)
+  try {
+    return { code: await command([...args]), ...text }
+  } finally {
+    process.chdir(before)
+    log.mockRestore()
+    error.mockRestore()
   }
 }
