@@ -18,7 +18,7 @@ beforeAll(async () => {
   const lines = await Promise.all(servers.map((server) => server.line(listening)))
   texts = lines.map(([, , text]) => text)
   clients = lines.map(([, address = '']) => new StateClient(address))
-}, 30_000)
+})
 afterAll(async () => {
   for (const client of clients) client.abort()
   for (const server of servers) await server[Symbol.asyncDispose]()

@@ -12,6 +12,7 @@ export class Cli {
   stderr = ''
   readonly exited: Promise<number | null>
   #changed: (() => void)[] = []
+  #closed = false
 
   constructor(args: readonly string[], cwd?: string, env: Record<string, string> = {}, program: string = bin) {
     this.process = spawn(process.execPath, [program, ...args], {
@@ -29,6 +30,7 @@ export class Cli {
     })
     this.exited = new Promise((resolve) => {
       this.process.once('close', (code) => {
+        this.#closed = true
         resolve(code)
         this.#wake()
       })
@@ -40,7 +42,7 @@ export class Cli {
     for (;;) {
       const match = this.stdout.match(pattern)
       if (match !== null) return match
-      if (this.process.exitCode !== null) throw new Error(`xps ended: ${this.stdout}${this.stderr}`)
+      if (this.#closed) throw new Error(`xps ended: ${this.stdout}${this.stderr}`)
       await new Promise<void>((resolve) => this.#changed.push(resolve))
     }
   }

@@ -25,7 +25,7 @@ const never = new AbortController().signal
 let postgres: Postgres
 beforeAll(async () => {
   postgres = await Postgres.start()
-}, 30_000)
+})
 afterAll(() => postgres[Symbol.asyncDispose]())
 
 let table: string
