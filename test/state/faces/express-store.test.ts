@@ -50,12 +50,16 @@ for (const [where, connect] of [
 
     it('is let go of by requests that fail, change nothing, or never answer', async () => {
       await using state = await connect()
-      await using web = await shop(new ExpressStore(state.source, { holdTimeout: 300 }))
+      const clock = new ManualClock()
+      await using web = await shop(new ExpressStore(state.source, { clock }))
       const { cookie } = await web.get('/login')
       expect((await web.get('/fail', cookie)).text).toBe('a handler failed')
       await web.get('/see', cookie)
       await expect(web.get('/leave', cookie)).rejects.toThrow()
-      expect((await web.get('/add', cookie)).text).toBe('1')
+      const waiting = web.get('/add', cookie)
+      await until(() => expect(state.locks()).toMatchObject({ waiting: 1 }))
+      clock.advance(10_000)
+      expect((await waiting).text).toBe('1')
       await until(() => expect(state.locks()).toMatchObject({ held: 0, waiting: 0 }))
     })
 
@@ -71,7 +75,7 @@ for (const [where, connect] of [
 
     it('reloads what was saved, while it has the session', async () => {
       await using state = await connect()
-      await using web = await shop(new ExpressStore(state.source, { lockTimeout: 200 }))
+      await using web = await shop(new ExpressStore(state.source, { lockTimeout: 10_000 }))
       const { cookie } = await web.get('/login')
       expect((await web.get('/reload', cookie)).text).toBe('0')
       expect((await web.get('/add', cookie)).text).toBe('1')
