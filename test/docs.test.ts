@@ -256,7 +256,7 @@ async function runModule(
   during?: (child: ReturnType<typeof start>) => Promise<void>,
 ): Promise<{ output: string; errors: string; exitCode: number | null }> {
   const child = start()
-  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+  const timer = setTimeout(() => child.kill('SIGKILL'), 50_000)
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   child.stdin.end(code)
   try {

@@ -3,7 +3,10 @@ import type { Duplex } from 'node:stream'
 /** The far end of a connection in a test: says bytes and waits for bytes, by any socket. */
 export class TestPeer {
   readonly #socket: Duplex
+  /** The end of {@link #memory} that has been written, as far as it was not taken. */
   #unread: Buffer = Buffer.alloc(0)
+  #memory: Buffer = this.#unread
+  #written = 0
   #ended = false
   #error: Error | undefined
   #closed = false
@@ -12,7 +15,7 @@ export class TestPeer {
   constructor(socket: Duplex) {
     this.#socket = socket
     socket.on('data', (chunk: Buffer) => {
-      this.#unread = Buffer.concat([this.#unread, chunk])
+      this.#keep(chunk)
       this.#wake()
     })
     socket.on('end', () => {
@@ -107,6 +110,20 @@ export class TestPeer {
   /** Waits until the socket is closed, whichever way. */
   async gone(): Promise<void> {
     await this.#wait(() => this.#closed)
+  }
+
+  /** What was given away is a part of the memory, and so is only added to; it doubles, so that much is not copied often. */
+  #keep(chunk: Buffer): void {
+    const before = this.#unread.length
+    if (this.#memory.length - this.#written < chunk.length) {
+      const memory = Buffer.allocUnsafeSlow(before === 0 ? chunk.length : 2 * (before + chunk.length))
+      this.#unread.copy(memory)
+      this.#memory = memory
+      this.#written = before
+    }
+    chunk.copy(this.#memory, this.#written)
+    this.#written += chunk.length
+    this.#unread = this.#memory.subarray(this.#written - before - chunk.length, this.#written)
   }
 
   #take(count: number): Buffer {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { type ClientSession, type RuleOptions, relay, type Session } from '../../src/index.ts'
 import { FakeUpstream, inMemory, ManualClock, type TestPeer } from '../../src/testing/index.ts'
 import { dial, TestServer, withCore } from '../support/net.ts'
+import { stands } from '../support/until.ts'
 
 /** A client, its session and its upstream, all on real sockets, with the time in the test's hands. */
 async function relayed(rules: RuleOptions, onPeer?: (peer: TestPeer) => void) {
@@ -90,11 +91,7 @@ describe('Timeouts', () => {
       it.client.pause()
       void it.peer.write(Buffer.alloc(30_000_000))
       while (!it.session.client.stalled) await new Promise((resolve) => setImmediate(resolve))
-      let before = -1
-      while (before !== it.session.client.bytesOut) {
-        before = it.session.client.bytesOut
-        await new Promise((resolve) => setTimeout(resolve, 20))
-      }
+      await stands(() => it.session.client.bytesOut, 0)
       if (reset) it.client.reset()
       it.clock.advance(2_300)
       const reason = await ended(it.session)
@@ -111,11 +108,7 @@ describe('Timeouts', () => {
     void it.client.write(Buffer.alloc(30_000_000))
     const upstream = it.session.connections.find((connection) => connection.side === 'upstream')
     while (upstream?.stalled !== true) await new Promise((resolve) => setImmediate(resolve))
-    let before = -1
-    while (before !== upstream.bytesOut) {
-      before = upstream.bytesOut
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
+    await stands(() => upstream.bytesOut, 0)
     it.clock.advance(2_300)
     expect(await ended(it.session)).toBe('upstream-idle')
     expect(it.session.error?.origin).toBe('upstream')

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Cli } from '../support/cli.ts'
+import { Cli, said } from '../support/cli.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -16,10 +16,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 /** The exit code and what was complained of. */
-async function refused(...args: string[]): Promise<[number | null, string]> {
-  await using cli = new Cli(['serve', ...args], folder)
-  const code = await cli.exited
-  return [code, cli.stderr.trim()]
+async function refused(...args: string[]): Promise<[number, string]> {
+  const { code, stderr } = await said(['serve', ...args], folder)
+  return [code, stderr.trim()]
 }
 
 describe('xps serve --http', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Cli } from '../support/cli.ts'
+import { Cli, said } from '../support/cli.ts'
 import { dial, TestServer } from '../support/net.ts'
 
 describe('xps serve with the PROXY protocol', () => {
@@ -35,8 +35,8 @@ describe('xps serve with the PROXY protocol', () => {
     [['--upstream', '0=127.0.0.1:1', '--proxy-protocol', 'everybody'], 'trusted must be made of addresses'],
     [['--upstream', '0=127.0.0.1:1', '--proxy-protocol', ''], 'trusted must be made of addresses'],
   ])('says what is wrong: %j', async (args, message) => {
-    await using cli = new Cli(['serve', ...args])
-    expect(await cli.exited).toBe(2)
-    expect(cli.stderr).toContain(message)
+    const { code, stderr } = await said(['serve', ...args])
+    expect(code).toBe(2)
+    expect(stderr).toContain(message)
   })
 })

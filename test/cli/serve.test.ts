@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Cli } from '../support/cli.ts'
+import { Cli, said } from '../support/cli.ts'
 import { closedPort, dial, TestServer } from '../support/net.ts'
 
 let folder: string
@@ -129,11 +129,18 @@ describe('xps serve', () => {
       '--connect-timeout must be milliseconds',
     ],
   ])('says in one line what is wrong with %s, and ends with 2', async (_name, args, message) => {
-    await using cli = new Cli(args)
+    const { code, stdout, stderr } = await said(args)
+    expect(code).toBe(2)
+    expect(stdout).toBe('')
+    expect(stderr).toContain(message)
+    expect(stderr.trim().split('\n')).toHaveLength(1)
+  })
+
+  it('says so on its standard error, with its exit code', async () => {
+    await using cli = new Cli(['serve'])
     expect(await cli.exited).toBe(2)
     expect(cli.stdout).toBe('')
-    expect(cli.stderr).toContain(message)
-    expect(cli.stderr.trim().split('\n')).toHaveLength(1)
+    expect(cli.stderr).toMatch(/^xps: nothing to serve: .*\n$/)
   })
 
   it.each<[string, string, string]>([
@@ -141,10 +148,8 @@ describe('xps serve', () => {
     ['a file outside the root', '../secret.txt', '../secret.txt lies outside .'],
     ['a folder', '.', '. lies outside .'],
   ])('says in one line that it cannot serve %s, and ends with 1', async (_name, path, message) => {
-    await using cli = new Cli(['serve', '--file', `127.0.0.1:0=${path}`], join(folder, 'public'))
-    expect(await cli.exited).toBe(1)
-    expect(cli.stdout).toBe('')
-    expect(cli.stderr.trim()).toBe(`xps: ${path === 'public/absent.txt' ? message : message}`)
+    const args = ['serve', '--file', `127.0.0.1:0=${path}`]
+    expect(await said(args, join(folder, 'public'))).toEqual({ code: 1, stdout: '', stderr: `xps: ${message}\n` })
   })
 
   it('leaves nothing half-started when the second port is in use', async () => {
@@ -173,9 +178,7 @@ describe('xps', () => {
   })
 
   it('shows its help, as a mistake, when it is not told what to do', async () => {
-    await using cli = new Cli([])
-    expect(await cli.exited).toBe(2)
-    expect(cli.stdout).toContain('Usage')
+    expect(await said([])).toEqual({ code: 2, stdout: expect.stringContaining('Usage'), stderr: '' })
   })
 
   it('tells its version', async () => {

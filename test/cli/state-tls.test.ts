@@ -7,7 +7,7 @@ import { StateClient } from '../../src/state/index.ts'
 import { TestPeer } from '../../src/testing/index.ts'
 import { Client } from '../state/support.ts'
 import { TestAuthority } from '../support/certificates.ts'
-import { Cli } from '../support/cli.ts'
+import { Cli, said } from '../support/cli.ts'
 import { until } from '../support/until.ts'
 
 const listening = /listening on tls:\/\/127\.0\.0\.1:(\d+) → (.*)\n/
@@ -104,15 +104,14 @@ describe('xps state with a certificate', () => {
       [['--cert', cert, '--key', 'nowhere.key'], /tls\.key must be a file that can be read/, 1],
       [['--cert', cert, '--key', authority.ca.files.key], /tls must be a certificate with its key/, 1],
     ]
-    await Promise.all(
-      wrong.map(async ([args, message, code]) => {
-        await using cli = new Cli(['state', '--port', '0', '--store', 'memory', ...args], folder)
-        expect(await cli.exited, args.join(' ')).toBe(code)
-        expect(cli.stderr).toMatch(message)
-      }),
-    )
-    await using ask = new Cli(['state', 'ls', '--server', 'tls://127.0.0.1:1', '--ca', 'nowhere.pem'], folder)
-    expect(await ask.exited).toBe(2)
-    expect(ask.stderr).toMatch(/ca must be a file that can be read/)
+    for (const [args, message, code] of wrong) {
+      const outcome = await said(['state', '--port', '0', '--store', 'memory', ...args], folder)
+      expect(outcome, args.join(' ')).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) })
+    }
+    expect(await said(['state', 'ls', '--server', 'tls://127.0.0.1:1', '--ca', 'nowhere.pem'], folder)).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/ca must be a file that can be read/),
+    })
   })
 })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { StateClient } from '../../src/state/index.ts'
-import { Cli } from '../support/cli.ts'
+import { Cli, said } from '../support/cli.ts'
 import { until } from '../support/until.ts'
 
 let folder: string
@@ -124,12 +124,11 @@ describe('xps state', () => {
       [['state', 'ls', 'more'], /takes no id/],
       [['state', 'ls', '--server', 'nowhere'], /upstream must be an address/],
     ]
-    await Promise.all(
-      wrong.map(async ([args, message]) => {
-        await using cli = new Cli(args, folder)
-        expect(await cli.exited, args.join(' ')).toBe(2)
-        expect(cli.stderr).toMatch(message)
-      }),
-    )
+    for (const [args, message] of wrong) {
+      expect(await said(args, folder)).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(message) })
+    }
+    await using cli = new Cli(['state', 'bogus'])
+    expect(await cli.exited).toBe(2)
+    expect(cli.stderr).toBe("xps: unknown command 'state bogus' (xps state --help says more)\n")
   })
 })

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type ClientSession, type Connection, relay, Session, Upstream } from '../../src/index.ts'
 import { FakeUpstream, inMemory, sessionContract, type TestPeer } from '../../src/testing/index.ts'
 import { closedPort, dial, TestServer, withCore } from '../support/net.ts'
+import { stands } from '../support/until.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -336,12 +337,7 @@ describe('Session', () => {
     await upstream.accept()
     const [session] = core.sessions
     if (session === undefined) throw new Error('no session')
-    let before = -1
-    // Stalled: two looks, 50 ms apart, see the same count of bytes.
-    while (before !== session.client.bytesOut) {
-      before = session.client.bytesOut
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
+    await stands(() => session.client.bytesOut, 0)
     const inside = session.pipes.reduce((sum, pipe) => sum + pipe.buffered, 0)
     expect(inside).toBeGreaterThan(0)
     for (const pipe of session.pipes) expect(pipe.buffered).toBeLessThanOrEqual(pipe.limit)

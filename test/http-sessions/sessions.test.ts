@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { XpsError } from '../../src/errors.ts'
 import { type Container, LmdbStore, MemoryStore, StateClient, stateServer } from '../../src/state/index.ts'
+import { ManualClock } from '../../src/testing/index.ts'
 import { gate, until } from '../http/e2e/support.ts'
 import { dial, withCore } from '../support/net.ts'
 import { type Browser, overContainer, overServer, type ShopSession, Site, shop, usual } from './support.ts'
@@ -275,11 +276,13 @@ for (const [where, connect] of [
 
     it('refuse what a request changes that has had its session for too long', async () => {
       await using kept = await connect()
-      const slow = gate()
-      await using site = await Site.start({ store: kept.source, holdTimeout: 20 }, (sessions) =>
+      const [begun, slow] = [gate(), gate()]
+      const clock = new ManualClock()
+      await using site = await Site.start({ store: kept.source, holdTimeout: 20, clock }, (sessions) =>
         shop(sessions, {
           ...usual,
           slow: async (session) => {
+            begun.open()
             await slow.promise
             session.set('n', 99)
           },
@@ -288,8 +291,11 @@ for (const [where, connect] of [
       const browser = site.browser()
       await browser.get('/login')
       const late = browser.clone().get('/slow')
-      await until(() => expect(kept.locks()).toMatchObject({ held: 1 }))
-      expect((await browser.get('/add')).text).toBe('1')
+      await begun.promise
+      const waiting = browser.get('/add')
+      await until(() => expect(kept.waiting()).toBe(1))
+      clock.advance(1_000)
+      expect((await waiting).text).toBe('1')
       slow.open()
       expect((await late).status).toBe(503)
       expect(JSON.parse((await browser.get('/see')).text).n).toBe(1)

@@ -196,12 +196,14 @@ describe('a login', () => {
   })
 
   it('that does not come in time ends the connection, and too many wait for none', async () => {
-    await using served = await Served.start({ loginTimeout: 200, maxUnauthenticated: 2 })
+    const clock = new ManualClock()
+    await using served = await Served.start({ loginTimeout: 1_000, maxUnauthenticated: 2 }, { clock })
     const [one, other] = [await served.raw(), await served.raw()]
     await until(() => expect(served.server.stats().connections).toBe(2))
     const third = await served.raw()
     await third.peer.ended()
     expect(served.rejected).toEqual(['too-many-logins'])
+    clock.advance(1_200)
     await Promise.all([one.peer.ended(), other.peer.ended()])
     await until(() => expect(served.core.stats().timedOut.login).toBe(2))
     const client = await served.loggedIn()

@@ -1,4 +1,4 @@
-import type { Core } from '../../src/index.ts'
+import type { Core, CoreOptions } from '../../src/index.ts'
 import { MemoryStore, type StateServer, type StateServerOptions, stateServer } from '../../src/state/index.ts'
 import type { TestPeer } from '../../src/testing/index.ts'
 import { dial, withCore } from '../support/net.ts'
@@ -14,8 +14,12 @@ export interface Served extends AsyncDisposable {
 }
 
 /** Starts a server on this machine, over memory if nothing else is said. */
-export async function serve(options: Partial<StateServerOptions> = {}, listen: object = {}): Promise<Served> {
-  const core = withCore()
+export async function serve(
+  options: Partial<StateServerOptions> = {},
+  listen: object = {},
+  limits: CoreOptions = {},
+): Promise<Served> {
+  const core = withCore(limits)
   const server = stateServer({ store: new MemoryStore(), ...options })
   const { port, address } = await core.listen({ port: 0, ...listen, protocol: server })
   return {

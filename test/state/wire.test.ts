@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ManualClock } from '../../src/testing/index.ts'
 import { until } from '../support/until.ts'
 import { serve, silent } from './support.ts'
 
@@ -57,13 +58,16 @@ describe('on the wire', () => {
 
   // F.1.42; that a silent holder loses its lock: locks.test.ts.
   it('a holder that says nothing is closed in the end, and who waits gets the session as it was', async () => {
-    await using served = await serve({}, { tunnelIdleTimeout: 300 })
+    const clock = new ManualClock()
+    await using served = await serve({}, { tunnelIdleTimeout: 3_000 }, { clock })
     const [a, b] = [await served.client(), await served.client()]
     const id = await a.make({ n: '1' })
     await a.askAll(`open ${id}`, 'put n 2')
     // The other is heard of later, and so is still there when this one is closed.
-    await silent(a, 150)
+    clock.advance(2_000)
     void b.send(`open ${id}`)
+    await until(() => expect(served.server.stats().sessions.locks.waiting).toBe(1))
+    clock.advance(1_500)
     expect(await b.line()).toBe('ok')
     expect(await b.ask('get n')).toBe('ok 1')
     await until(() => expect(served.server.stats().connections).toBe(1))

@@ -13,5 +13,5 @@ export function fuzzing(runs: number): { parameters: fc.Parameters<unknown>; tim
           markInterruptAsFailure: false,
         }
       : { seed, numRuns: runs }
-  return { parameters, timeout: 20_000 + seconds * 2_000, seed }
+  return { parameters, timeout: 60_000 + seconds * 2_000, seed }
 }

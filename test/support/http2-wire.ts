@@ -96,7 +96,7 @@ export interface WireOptions {
 }
 
 /** How long anything is waited for, in milliseconds, before the test is told what came instead. */
-const patience = 3_000
+const patience = 15_000
 
 /**
  * One end of an HTTP/2 connection that sends whatever it is told, right or wrong, and notes every frame that comes.

@@ -72,8 +72,19 @@ export class TestServer implements AsyncDisposable {
   }
 }
 
-/** A port on which nobody listens. */
+/**
+ * A port on which nobody listens. It is below those that the system gives to whoever asks for any (from 32,768 on), so
+ * that no connection or server of another test gets it meanwhile.
+ */
 export async function closedPort(): Promise<number> {
-  await using server = await TestServer.start()
-  return server.port
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000)
+    const server = createServer()
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!free) continue
+    await new Promise((resolve) => server.close(resolve))
+    return port
+  }
 }

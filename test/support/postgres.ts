@@ -57,7 +57,7 @@ export class Postgres implements AsyncDisposable {
     await until(async () => {
       if (child.exitCode !== null) throw new Error(`postgres ended: ${said}`)
       await this.query('SELECT 1')
-    }, 15_000)
+    }, 30_000)
   }
 
   /** Stops it at once, as a crash would; or, with `fast`, in order, with all its connections. */

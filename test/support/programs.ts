@@ -12,7 +12,7 @@ export function run(command: string, args: readonly string[], input = ''): Promi
     const child = execFile(
       command,
       args,
-      { encoding: 'buffer', maxBuffer: 64 * 1024 * 1024, timeout: 15_000 },
+      { encoding: 'buffer', maxBuffer: 64 * 1024 * 1024, timeout: 60_000 },
       (error, stdout) => {
         if (error === null) resolve(stdout)
         else reject(new Error(`${command}: ${error.message} (is it installed?)`))
@@ -49,13 +49,17 @@ export class ServerProgram implements AsyncDisposable {
     try {
       await until(async () => {
         if (failure !== undefined) return
+        if (child.exitCode !== null || child.signalCode !== null) {
+          failure = new Error(`${command} ended before it listened`)
+          return
+        }
         const socket = connect(port, '127.0.0.1')
         try {
           await once(socket, 'connect')
         } finally {
           socket.destroy()
         }
-      })
+      }, 30_000)
       if (failure !== undefined) throw failure
     } catch (error) {
       await program[Symbol.asyncDispose]()

@@ -1,4 +1,5 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
+import { type BigIntStats, statSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
 import { invalidOption } from '../../options.ts'
@@ -13,13 +14,15 @@ export class Certificates {
   #default: SecureContextOptions
   #byName = new Map<string, SecureContext>()
   /** How the files looked when they were last read, or read in vain. */
-  #seen = ''
+  #seen: string
 
   /** Reads all of them. Throws `XPS_INVALID_OPTION` for one that is none, or whose key is another's. */
   constructor(tls: ListenerTlsOptions, sessionTimeout: number) {
     this.#tls = tls
     this.#sessionTimeout = sessionTimeout
     this.#files = filesOf(tls)
+    // Before they are read, so that a change while they are is not missed.
+    this.#seen = this.#files.map(lookNow).join(' ')
     this.#default = this.#read()
   }
 
@@ -47,12 +50,12 @@ export class Certificates {
     this.#default = this.#read()
   }
 
-  /** Whether a file has changed since this was last asked. */
+  /** Whether a file has changed since they were read at first, or since this was last asked. */
   async changed(): Promise<boolean> {
     const before = this.#seen
     const looks = await Promise.all(this.#files.map(lookOf))
     this.#seen = looks.join(' ')
-    return before !== '' && before !== this.#seen
+    return before !== this.#seen
   }
 
   #read(): SecureContextOptions {
@@ -108,10 +111,22 @@ function filesOf(tls: ListenerTlsOptions): string[] {
   return [...new Set([...all, ...ca].filter(isPath))]
 }
 
-/** What changes with a file. A file that is away for a moment, while it is replaced, looks like nothing. */
 async function lookOf(file: string): Promise<string> {
-  return stat(file, { bigint: true }).then(
-    ({ mtimeNs, size, ino }) => `${mtimeNs}/${size}/${ino}`,
-    () => '-',
-  )
+  return stat(file, { bigint: true }).then(look, () => away)
 }
+
+function lookNow(file: string): string {
+  try {
+    return look(statSync(file, { bigint: true }))
+  } catch {
+    return away
+  }
+}
+
+/** What changes with a file. */
+function look({ mtimeNs, size, ino }: BigIntStats): string {
+  return `${mtimeNs}/${size}/${ino}`
+}
+
+/** A file that is away for a moment, while it is replaced. */
+const away = '-'

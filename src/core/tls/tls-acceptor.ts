@@ -70,7 +70,6 @@ export class TlsAcceptor {
   /** Starts to look at the files, if there are any. */
   open(): void {
     if (this.rules.reloadInterval === 0 || !this.#certificates.hasFiles) return
-    void this.#certificates.changed() // How they look now.
     this.#lookLater()
   }
 

@@ -9,6 +9,7 @@ import { startHaproxy } from '../../support/haproxy.ts'
 import { dial, withCore } from '../../support/net.ts'
 import { startNginx, startNginxStream } from '../../support/nginx.ts'
 import { run, type ServerProgram } from '../../support/programs.ts'
+import { until } from '../../support/until.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'xps-proxy-'))
 const authority = new TestAuthority()
@@ -99,13 +100,13 @@ describe('A listener that believes a proxy', () => {
       await using haproxy = await startHaproxy(
         folder,
         (port) => `listen it\nbind 127.0.0.1:${port}\nmode tcp
-          server one 127.0.0.1:${it.port} send-proxy-v2 ${check} check inter 20ms`,
+          server one 127.0.0.1:${it.port} send-proxy-v2 ${check} check inter 20ms fall 10000`,
       )
       // Without a header a check is one who leaves without a word; with one it has a session, and says nothing in it,
       // unless it is gone before anybody can look whom it came from.
       const seen = (): boolean =>
         check === 'check-send-proxy' ? it.known.some(({ proxied }) => proxied?.local) : it.core.stats().probes > 5
-      await expect.poll(seen, { timeout: 5_000 }).toBe(true)
+      await until(() => expect(seen()).toBe(true))
       expect(await curl(haproxy.url)).toBe('ok')
       expect(refused).toEqual([])
     }

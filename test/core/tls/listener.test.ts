@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { copyFileSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs'
 import { connect as connectPlain } from 'node:net'
 import { join } from 'node:path'
@@ -282,6 +282,24 @@ describe('Certificates', () => {
     writeFileSync(files.cert, 'nonsense')
     expect(() => served.listener.reloadCertificates()).toThrow(/tls must be a certificate with its key/)
     expect(await serial()).not.toBe(before)
+  })
+
+  it('are taken anew when their files change as soon as they were read', async () => {
+    const folder = mkdtempSync(join(authority.folder, 'early-'))
+    const files = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') }
+    copyFileSync(one.files.cert, files.cert)
+    copyFileSync(one.files.key, files.key)
+    const clock = new ManualClock()
+    const starting = listening({ ...files, reloadInterval: 1_000 }, echo, clock)
+    replace(renewed.files.key, files.key)
+    replace(renewed.files.cert, files.cert)
+    await using served = await starting
+    await until(async () => {
+      clock.advance(1_000)
+      const { socket, peer } = await secure(served.port)
+      peer.end()
+      expect(socket.getPeerX509Certificate()?.raw).toEqual(new X509Certificate(renewed.pem.cert).raw)
+    })
   })
 
   it.each<[string, Partial<ListenerTlsOptions>, RegExp]>([

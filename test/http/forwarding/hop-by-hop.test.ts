@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Fields } from '../../../src/http/fields.ts'
 import { acceptsTrailers, dropNominated, isLookalike, nominatedNames } from '../../../src/http/forwarding/hop-by-hop.ts'
+import { busy } from '../../support/busy.ts'
 
 describe('nominatedNames', () => {
   it.each([
@@ -84,9 +85,7 @@ describe('dropNominated', () => {
     const names = Array.from({ length: 10_000 }, (_, index) => `x${index.toString(36)}`)
     const headers = new Fields([['Connection', names.join(',')]])
     for (let index = 0; index < 100; index++) headers.append(`y${index.toString(36)}`, '')
-    const start = performance.now()
-    expect(dropNominated(headers)).toBe(true)
-    expect(performance.now() - start).toBeLessThan(200)
+    expect(busy(() => expect(dropNominated(headers)).toBe(true))).toBeLessThan(200)
     expect(headers.size).toBe(100)
   })
 

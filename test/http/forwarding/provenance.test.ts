@@ -5,6 +5,7 @@ import { forwardedNode, forwardedValue, mayAppend } from '../../../src/http/forw
 import { Forwarding, type ForwardingOptions } from '../../../src/http/forwarding/forwarding.ts'
 import type { ForwardedMode } from '../../../src/http/forwarding/provenance.ts'
 import { RequestHead } from '../../../src/http/messages.ts'
+import { busy } from '../../support/busy.ts'
 import { get, linesOf, parsed } from './heads.ts'
 
 const client = () => new ForwardedClient({ address: '::ffff:192.0.2.7', port: 4711 })
@@ -211,9 +212,8 @@ describe('the address of the client', () => {
     ]) {
       const request = new RequestHead('GET', '/', '1.1', new Fields({ a: '1' }), 'a')
       request.headers.append('X-Forwarded-For', `x${value}x`)
-      const start = performance.now()
-      expect(forwarding.clientAddress(request, proxy())).toBe('10.0.0.1')
-      expect(performance.now() - start).toBeLessThan(500)
+      const time = busy(() => expect(forwarding.clientAddress(request, proxy())).toBe('10.0.0.1'))
+      expect(time).toBeLessThan(500)
     }
   })
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { PathRewrite } from '../../../src/http/forwarding/path-rewrite.ts'
 import { type RedirectRewrite, Redirects } from '../../../src/http/forwarding/redirects.ts'
+import { busy } from '../../support/busy.ts'
 
 const own = ['127.0.0.1:3000']
 
@@ -81,10 +82,11 @@ describe('a URL in a response', () => {
       `http://${':'.repeat(30_000)}/`,
       '1'.repeat(30_000),
     ]) {
-      const start = performance.now()
-      redirects.refresh(text, own, client, '/api')
-      redirects.url(text, own, client, '/api')
-      expect(performance.now() - start).toBeLessThan(500)
+      const time = busy(() => {
+        redirects.refresh(text, own, client, '/api')
+        redirects.url(text, own, client, '/api')
+      })
+      expect(time).toBeLessThan(500)
     }
   })
 

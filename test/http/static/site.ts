@@ -113,7 +113,7 @@ export class Site implements AsyncDisposable {
 
   /** Waits until none of its files is open: a descriptor may be closed a little after the body. */
   async settled(): Promise<void> {
-    const patience = performance.now() + 3_000
+    const patience = performance.now() + 15_000
     while (this.open > 0 && performance.now() < patience) await turns(5)
     if (this.open > 0) throw new Error(`still open: ${openDescriptors().filter((name) => name.startsWith(this.base))}`)
   }

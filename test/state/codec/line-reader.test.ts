@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LineReader } from '../../../src/state/codec/line-reader.ts'
+import { busy } from '../../support/busy.ts'
 import { fuzzing } from '../../support/fuzzing.ts'
 
 /** Reads chunks as a session does, each in memory that is used again afterwards. */
@@ -56,16 +57,17 @@ describe('LineReader', () => {
 
   it('does not copy a long line for each byte of it', () => {
     const reader = new LineReader(300_000)
-    const start = performance.now()
-    for (let index = 0; index < 100_000; index++) {
-      reader.add(Buffer.of(97))
-      reader.next()
-      reader.keep()
-    }
+    const time = busy(() => {
+      for (let index = 0; index < 100_000; index++) {
+        reader.add(Buffer.of(97))
+        reader.next()
+        reader.keep()
+      }
+    })
     reader.add(Buffer.of(10))
     expect(reader.next()).toBe(true)
     expect(reader.end - reader.start).toBe(100_000)
-    expect(performance.now() - start).toBeLessThan(2_000)
+    expect(time).toBeLessThan(2_000)
   })
 
   const random = fuzzing(300)

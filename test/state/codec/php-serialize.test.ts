@@ -7,6 +7,7 @@ import {
   type StateValue,
   writePhpArray,
 } from '../../../src/state/codec/php-serialize.ts'
+import { busy } from '../../support/busy.ts'
 import { fuzzing } from '../../support/fuzzing.ts'
 
 const anyBytes = fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes).toString('latin1'))
@@ -117,15 +118,13 @@ describe('PHP serialize', () => {
   })
 
   it('takes a time that grows with the length, whatever is in it', () => {
-    const start = performance.now()
     for (const text of [
       'a:1:{i:0;'.repeat(100_000),
       `a:1:{s:500000:"${'\u00c3'.repeat(900_000)}`,
       `a:1:{i:${'1'.repeat(900_000)};}`,
     ]) {
-      expect(readPhpArray(text)).toBeUndefined()
+      expect(busy(() => expect(readPhpArray(text)).toBeUndefined())).toBeLessThan(500)
     }
-    expect(performance.now() - start).toBeLessThan(500)
   })
 })
 

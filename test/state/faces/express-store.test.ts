@@ -2,6 +2,7 @@ import type express from 'express'
 import session from 'express-session'
 import { describe, expect, it } from 'vitest'
 import { ExpressStore, MemoryStore, SharedSessions, StateClient } from '../../../src/state/index.ts'
+import { ManualClock } from '../../../src/testing/index.ts'
 import { until } from '../../support/until.ts'
 import { serve } from '../support.ts'
 import { shop } from './races.ts'
@@ -49,12 +50,16 @@ for (const [where, connect] of [
 
     it('is let go of by requests that fail, change nothing, or never answer', async () => {
       await using state = await connect()
-      await using web = await shop(new ExpressStore(state.source, { holdTimeout: 300 }))
+      const clock = new ManualClock()
+      await using web = await shop(new ExpressStore(state.source, { clock }))
       const { cookie } = await web.get('/login')
       expect((await web.get('/fail', cookie)).text).toBe('a handler failed')
       await web.get('/see', cookie)
       await expect(web.get('/leave', cookie)).rejects.toThrow()
-      expect((await web.get('/add', cookie)).text).toBe('1')
+      const waiting = web.get('/add', cookie)
+      await until(() => expect(state.locks()).toMatchObject({ waiting: 1 }))
+      clock.advance(10_000)
+      expect((await waiting).text).toBe('1')
       await until(() => expect(state.locks()).toMatchObject({ held: 0, waiting: 0 }))
     })
 
@@ -70,7 +75,7 @@ for (const [where, connect] of [
 
     it('reloads what was saved, while it has the session', async () => {
       await using state = await connect()
-      await using web = await shop(new ExpressStore(state.source, { lockTimeout: 200 }))
+      await using web = await shop(new ExpressStore(state.source, { lockTimeout: 10_000 }))
       const { cookie } = await web.get('/login')
       expect((await web.get('/reload', cookie)).text).toBe('0')
       expect((await web.get('/add', cookie)).text).toBe('1')
@@ -95,11 +100,15 @@ for (const [where, connect] of [
 
     it('refuses what a request saves that has held its session for too long', async () => {
       await using state = await connect()
-      await using web = await shop(new ExpressStore(state.source, { holdTimeout: 40 }))
+      const clock = new ManualClock()
+      await using web = await shop(new ExpressStore(state.source, { holdTimeout: 40, clock }))
       const { cookie } = await web.get('/login')
       const slow = web.get('/slow', cookie)
-      await until(() => expect(state.locks().given).toBeGreaterThan(1))
-      expect((await web.get('/add', cookie)).text).toBe('1')
+      await web.began
+      const waiting = web.get('/add', cookie)
+      await until(() => expect(state.locks()).toMatchObject({ waiting: 1 }))
+      clock.advance(1_000)
+      expect((await waiting).text).toBe('1')
       web.release()
       expect((await slow).status).toBe(200) // Its head was sent before it was saved.
       expect(JSON.parse((await web.get('/see', cookie)).text).n).toBe(1)
@@ -142,7 +151,7 @@ describe('ExpressStore', () => {
     await call((done) => store.set(id, { cookie, user: { name: 'Zoë' }, drop: () => {} }, done))
     expect(await call((done) => store.get(id, done))).toMatchObject({
       user: { name: 'Zoë' },
-      cookie: { originalMaxAge: 60_000 },
+      cookie: { originalMaxAge: cookie.originalMaxAge },
     })
     await call((done) => store.set(id, { cookie, other: [1] }, done))
     expect(Object.keys((await call((done) => store.get(id, done))) as object)).toEqual(['cookie', 'other'])

@@ -2,7 +2,10 @@
 import { LmdbStore, SharedSessions } from 'xps/state'
 
 const [folder, options, lease, verb, id] = process.argv.slice(2)
-const sessions = new SharedSessions(new LmdbStore(folder, JSON.parse(options)), { lockLease: Number(lease) })
+const sessions = new SharedSessions(new LmdbStore(folder, JSON.parse(options)), {
+  lockLease: Number(lease),
+  lockTimeout: 50_000,
+})
 await sessions.open()
 const held = new Map()
 

@@ -196,7 +196,7 @@ class Peer implements AsyncDisposable {
 describe('LmdbStore, of several processes', () => {
   let sessions: SharedSessions
   async function open(options: LmdbStoreOptions = {}, lockLease = 30_000): Promise<void> {
-    sessions = new SharedSessions(new LmdbStore(folder, options), { lockLease })
+    sessions = new SharedSessions(new LmdbStore(folder, options), { lockLease, lockTimeout: 50_000 })
     await sessions.open()
   }
   async function make(): Promise<void> {
@@ -215,7 +215,8 @@ describe('LmdbStore, of several processes', () => {
       session.put('n', String(Number(session.get('n')) + 1))
       await session.close()
     }
-    await Promise.all([peer.ask('add', id, 25), ...Array.from({ length: 25 }, one)])
+    const [failure] = await Promise.all([peer.ask('add', id, 25), ...Array.from({ length: 25 }, one)])
+    expect(failure).toBeUndefined()
     expect(await valueNow()).toBe('50')
     expect(await peer.ask('open', id)).toBe('50')
     await peer.ask('close', id)
