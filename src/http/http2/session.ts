@@ -159,6 +159,8 @@ export class Http2Session extends ClientHttpSession implements StreamOwner {
     if (stream.next !== undefined) stream.next.previous = stream.previous
     if (stream.previous !== undefined) stream.previous.next = stream.next
     else this.#first = stream.next
+    // One that V8 still holds for living, as its generation is not looked through often, would keep those that came after it.
+    stream.next = stream.previous = undefined
     this.#open--
     if (early) this.#count('resets')
     if (this.#open > 0) return

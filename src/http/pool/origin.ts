@@ -218,7 +218,8 @@ export class Origin implements UpstreamOwner, DialOwner {
     const connections = this.#connections
     const shared = waiter.http1 ? undefined : connections.shared()
     if (shared !== undefined) return shared
-    if (!connections.lanes.used || !waiter.pipelined) return connections.alone()
+    // The waiter first: it asks the hooks of the request's body, which come at the same place whatever connections there are.
+    if (!waiter.pipelined || !connections.lanes.used) return connections.alone()
     // Who has waited longer for any goes first.
     return this.#waiting.uncovered ? undefined : connections.lane()
   }
