@@ -185,7 +185,7 @@ export class Forward implements Forwarder, Waiter, UpstreamExchange, IncomingRes
     }
     this.#sent = true
     this.method = transaction.request.method
-    const batch = this.#origin.pipelines && this.pipelined
+    const batch = this.pipelined && this.#origin.pipelines
     this.#reused = session.requests > 0 || batch
     const { stages, changing } = transaction.requestStages
     const bytes = stages.length === 0 ? stream.requestBytes : undefined

@@ -204,7 +204,8 @@ export class Origin implements UpstreamOwner, DialOwner {
     const connections = this.#connections
     const shared = waiter.http1 ? undefined : connections.shared()
     if (shared !== undefined) return shared
-    if (!connections.lanes.used || !waiter.pipelined) return connections.alone()
+    // Asked first, and always: it is where the hooks of a request's body have their turn.
+    if (!waiter.pipelined || !connections.lanes.used) return connections.alone()
     // Who has waited longer for any goes first.
     return this.#waiting.uncovered ? undefined : connections.lane()
   }
