@@ -17,7 +17,7 @@ import { Living } from './living.ts'
 import type { ProxyHeader } from './proxy-protocol/proxy-header.ts'
 import type { DialPlan } from './socket/dial-plan.ts'
 import { Dialing } from './socket/dialing.ts'
-import { tellBytes, tellEvents } from './socket/socket-events.ts'
+import { leaveBytes, tellBytes, tellEvents } from './socket/socket-events.ts'
 import { EncryptedSink, SocketSink } from './socket/socket-sink.ts'
 import { type OnRead, SocketSource } from './socket/socket-source.ts'
 import type { TlsState } from './tls/tls-state.ts'
@@ -98,13 +98,18 @@ export class Connection extends Living<ConnectionEvents> {
     this.hold()
     if (socket !== undefined) {
       this.holdSocket(socket)
-      tellBytes(socket)
+      tellBytes(socket, this.#alone)
       this.opened()
     }
   }
 
   get #socket(): Duplex | undefined {
     return this.#source.socket
+  }
+
+  /** Nobody else listens to a socket that we have accepted: what it reads is ours alone. */
+  get #alone(): boolean {
+    return this.entrance !== undefined && this.#sink.kernels
   }
 
   /** Starts to connect and returns at once; `open` is told when it is connected. */
@@ -277,7 +282,7 @@ export class Connection extends Living<ConnectionEvents> {
       throw new XpsError('XPS_CLOSED', `${this.address}: its bytes are somebody's already`)
     }
     this.#taken = true
-    socket.removeAllListeners('data')
+    leaveBytes(socket)
     const rest = this.#source.takeRest()
     if (rest !== undefined) socket.unshift(rest)
     return socket
@@ -373,8 +378,14 @@ export class Connection extends Living<ConnectionEvents> {
   socketRead(chunk: Buffer): void {
     const source = this.#source
     if (!source.deliver(chunk)) source.pause()
-    // Nobody else listens to a socket that we have accepted: what it reads is ours alone.
-    else if (this.entrance !== undefined && this.#sink.kernels) giveUp(chunk)
+    else if (this.#alone) giveUp(chunk)
+  }
+
+  /** @internal */
+  socketPushed(chunk: Buffer): boolean {
+    if (this.#source.paused) return false
+    this.socketRead(chunk)
+    return true
   }
 
   /** @internal The peer has ended its direction. */

@@ -61,7 +61,10 @@ export class Output extends PipeSource {
       this.#waiting += scratch.write(text, this.#waiting, 'latin1')
       return
     }
-    for (let index = 0; index < text.length; index++) scratch[this.#waiting++] = text.charCodeAt(index)
+    const bytes = scratch
+    const start = this.#waiting
+    for (let index = 0; index < text.length; index++) bytes[start + index] = text.charCodeAt(index)
+    this.#waiting = start + text.length
   }
 
   /** Adds a small piece, copied. */

@@ -43,12 +43,15 @@ export function noteShown(chunk: Uint8Array): void {
  * are 32 MB of it, all of which the processor's caches have to take in. Given back at once, the next read gets the same.
  */
 export function giveUp(chunk: Uint8Array): void {
-  const { buffer } = chunk
-  const unseen = shown !== buffer && !more
+  const host = shown
+  const hosts = more
   shown = undefined
   more = false
+  // To ask a chunk for its buffer is dear, and most often nothing that is worthwhile was written.
+  if (memory === undefined) return
+  const { buffer } = chunk
   if (memory !== buffer) return
-  const all = unseen && taken === buffer.byteLength && buffer.byteLength === chunk.length
+  const all = host !== buffer && !hosts && taken === buffer.byteLength && buffer.byteLength === chunk.length
   memory = undefined
   if (!all || !(buffer instanceof ArrayBuffer)) return
   const { transfer } = buffer as Transferable

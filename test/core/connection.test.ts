@@ -77,14 +77,17 @@ describe('Connection', () => {
     await connection.closed
   })
 
-  it('leaves a socket that is taken as it was', async () => {
+  it.each([
+    ['given', undefined],
+    ['accepted by a listener', { port: 1, address: '127.0.0.1:1' }],
+  ])('leaves a socket that is taken as it was when it was %s', async (_, entrance) => {
     const server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1')
     await once(server, 'listening')
     const peer = connect((server.address() as AddressInfo).port, '127.0.0.1')
     const [accepted] = (await once(server, 'connection')) as [Socket]
     server.close()
     const own = Object.keys(accepted)
-    const connection = new Connection(accepted)
+    const connection = new Connection(accepted, entrance === undefined ? {} : { entrance })
     const socket = connection.takeSocket()
     expect(Object.keys(socket)).toEqual(own)
     peer.write('for the taker')

@@ -1,5 +1,5 @@
 import { type AddressInfo, createServer } from 'node:net'
-import { describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { ClientSession, type Connection, Core } from '../../src/index.ts'
 import { giveUp, noteShown, noteWritten, worthwhile } from '../../src/pipe/spent-chunk.ts'
 import { dial } from '../support/net.ts'
@@ -10,6 +10,9 @@ function chunkOf(length = worthwhile): Uint8Array {
 }
 
 describe('The memory of a chunk is given back', () => {
+  // What tests before this one have shown to somebody, in the same process, is forgotten.
+  beforeEach(() => giveUp(chunkOf()))
+
   it('when the kernel took all of it, in whatever pieces', () => {
     const chunk = chunkOf()
     noteWritten(chunk.subarray(0, 100), true)

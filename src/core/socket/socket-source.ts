@@ -108,6 +108,11 @@ export class SocketSource extends PipeSource {
     return this.flushed
   }
 
+  /** The next bytes are held back. */
+  get paused(): boolean {
+    return this.#paused
+  }
+
   /** Holds the next bytes back. */
   pause(): void {
     if (this.#paused) return

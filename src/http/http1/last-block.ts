@@ -1,4 +1,4 @@
-import type { FieldBlock } from '../field-block.ts'
+import { bytesOf, type FieldBlock } from '../field-block.ts'
 import { CR, LF } from './grammar.ts'
 
 /** Characters of a block that is kept. */
@@ -15,6 +15,8 @@ export const mostMisses = 8
  */
 export class LastBlock {
   #block: FieldBlock | undefined
+  /** The same in bytes, once there was something to compare it with. */
+  #bytes: Buffer | undefined
   /** Blocks since one was met again; before the first there is no point in keeping one. */
   #misses = -1
 
@@ -25,19 +27,21 @@ export class LastBlock {
     const stop = from + block.text.length
     // The cheap looks first.
     if (stop + 2 <= end && bytes[stop] === CR && bytes[stop + 1] === LF && bytes[stop - 1] === LF) {
-      if (bytes.toString('latin1', from, stop) === block.text) {
+      this.#bytes ??= bytesOf(block.text)
+      if (bytes.compare(this.#bytes, 0, this.#bytes.length, from, stop) === 0) {
         this.#misses = 0
         block.repeated = true
         return block
       }
     }
-    this.#block = undefined
+    this.forget()
     return undefined
   }
 
   /** Lets go of what was kept, for as long as no head comes. */
   forget(): void {
     this.#block = undefined
+    this.#bytes = undefined
   }
 
   /** Keeps what has been read and found good, if that promises to be of use. */

@@ -3,8 +3,8 @@ import { Input } from '../../core/input.ts'
 import { Output } from '../../core/output.ts'
 import { XpsError } from '../../errors.ts'
 import { Lifetime } from '../../lifetime/lifetime.ts'
+import { pieceOf } from '../../pipe/piece.ts'
 import { Pipe } from '../../pipe/pipe.ts'
-import { PipeSink } from '../../pipe/sink.ts'
 import { PipeSource } from '../../pipe/source.ts'
 import type { ResponseHead } from '../messages.ts'
 import { answersUpgrade } from '../upgrade.ts'
@@ -18,6 +18,7 @@ import type {
 import { BodyReader, wholeBody } from './body-reader.ts'
 import { BodySink } from './body-sink.ts'
 import { BodySource } from './body-source.ts'
+import { Forgotten, readAway } from './forgotten.ts'
 import { type HeadLimits, incomplete } from './head-reader.ts'
 import { ResponseReader } from './response-reader.ts'
 
@@ -274,7 +275,7 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
       if (at + length < chunk.length) this.#surplus()
       // Free before it is told, so that whoever comes next finds it; the memory is good until the call returns.
       this.#release()
-      exchange.responded(head, declared, length === 0 ? nothing : chunk.subarray(at, at + length))
+      exchange.responded(head, declared, length === 0 ? nothing : pieceOf(chunk, at, at + length))
       exchange.done()
       return at + length
     }
@@ -435,33 +436,6 @@ export class Http1UpstreamSession extends Lifetime implements UpstreamSession {
 }
 
 const nothing = Buffer.alloc(0)
-
-/** In the place of an exchange that nobody waits for: its response is read, and that is all. */
-class Forgotten implements UpstreamExchange {
-  readonly method: string
-
-  constructor(method: string) {
-    this.method = method
-  }
-
-  informed(): void {}
-
-  responded(_head: ResponseHead, _length: number, body: Uint8Array | PipeSource): void {
-    if (body instanceof PipeSource) readAway(body)
-  }
-
-  trailed(): void {}
-
-  switched(): void {}
-
-  failed(): void {}
-
-  done(): void {}
-}
-
-function readAway(source: PipeSource): void {
-  new Pipe(source, new PipeSink({ write() {} }))
-}
 
 /** A body that was cut short must never look whole to whoever it is sent on to. */
 function asTruncated(error: XpsError): XpsError {
