@@ -128,7 +128,9 @@ export class Visit<Data extends object> {
     if (before !== undefined) {
       // Another process may have ended it meanwhile; while it gets its id, it is there.
       const now = retired.successor(id)
-      if (now === undefined || (await source.read(now)) !== undefined) return this.#made(before, late, asked)
+      const there = now === undefined || (await source.read(now)) !== undefined
+      // What is not there may have got yet another id since it was looked for.
+      if (there || retired.entries(now) !== undefined) return this.#made(before, late, asked)
       retired.destroyed(now)
     }
     if (locking && !readOnly) {

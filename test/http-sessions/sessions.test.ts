@@ -366,6 +366,45 @@ describe('Cookie sessions whose id is being replaced', () => {
     expect((await browser.get('/see')).text).toBe('{}')
     expect(store.size).toBe(0)
   })
+
+  it('can be read under the one before while the next one is about to be known', async () => {
+    const [gone, goOn] = [gate(), gate()]
+    const store = new MemoryStore()
+    const slow: Container = {
+      name: 'slow',
+      read: (id) => store.read(id),
+      commit: (...args) => store.commit(...args),
+      async destroy(id) {
+        const there = store.destroy(id)
+        if (renewing) {
+          gone.open()
+          await goOn.promise
+        }
+        return there
+      },
+      touch: (id, expires) => store.touch(id, expires),
+      list: () => store.list(),
+    }
+    let renewing = false
+    await using site = await Site.start({ store: slow }, (sessions) => shop(sessions, usual))
+    const browser = site.browser()
+    await browser.get('/login')
+    const first = browser.clone()
+    await browser.get('/renew')
+    const second = browser.clone()
+    renewing = true
+    const renewed = browser.get('/renew')
+    await gone.promise
+    expect(JSON.parse((await first.get('/see')).text)).toEqual({ n: 0, user: 'ali' })
+    goOn.open()
+    await renewed
+    for (const [old, user] of [
+      [first, 'ali'],
+      [second, 'root'],
+    ] as const) {
+      expect(JSON.parse((await old.get('/see')).text)).toEqual({ n: 0, user })
+    }
+  })
 })
 
 describe('Cookie sessions of several processes', () => {
