@@ -254,6 +254,17 @@ describe('RedisStore', () => {
     await impatient.close()
   })
 
+  it('gives a lock up for good, though Redis had to be told first what prolonging is', async () => {
+    await client.script('FLUSH')
+    // Redis knows again how a lock is taken and given up.
+    await (await lock()).release()
+    const held = await lock()
+    const renewed = held.renew()
+    await held.release()
+    expect(await renewed).toBe(false)
+    await (await lock()).release()
+  })
+
   it('lets another process that waits have the lock before the one that had it', async () => {
     const other = new RedisStore({ client, prefix, pollInterval: 60_000 })
     const request = { wait: 10_000, lease: 60_000, signal: never }

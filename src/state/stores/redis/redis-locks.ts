@@ -100,9 +100,13 @@ export class RedisLocks {
   }
 
   /** @internal */
-  async renew({ id, token, lease, fence }: RedisLock): Promise<boolean> {
+  async renew(lock: RedisLock): Promise<boolean> {
+    const { id, token, lease, fence } = lock
     const words = [token, String(lease), String(lease + fenceMemory), String(fence)]
-    return Number(await this.#caller.run(renewScript, this.#rules.keysOf(id), words)) === 1
+    const renewed = Number(await this.#caller.run(renewScript, this.#rules.keysOf(id), words)) === 1
+    // A script that Redis did not know yet is sent again, and may come behind the end of the lock, which it then brings back.
+    if (renewed && lock.released) await this.release(lock)
+    return renewed && !lock.released
   }
 
   /** @internal */
@@ -201,6 +205,7 @@ class RedisLock implements ContainerLock {
   readonly lease: number
   readonly token: string
   fence = 0
+  released = false
   readonly #locks: RedisLocks
 
   constructor(locks: RedisLocks, id: string, lease: number, token: string) {
@@ -215,6 +220,7 @@ class RedisLock implements ContainerLock {
   }
 
   release(): Promise<void> {
+    this.released = true
     return this.#locks.release(this)
   }
 }
