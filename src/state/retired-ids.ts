@@ -36,8 +36,8 @@ export class RetiredIds {
   }
 
   /** The id that has taken the place of this one; undefined if that is not known any more. */
-  next(id: string, { data }: Stored): string | undefined {
-    const link = data.get(linkKey)
+  next(id: string, stored: Stored): string | undefined {
+    const link = isLinked(stored) ? stored.data.get(linkKey) : undefined
     return typeof link === 'string' ? link : this.#retired.get(id)?.chain.now
   }
 
@@ -70,6 +70,16 @@ export class RetiredIds {
     if (chain.before.size === 0) this.#chains.delete(chain.now)
   }
 
+  /** No other has taken its place after all. */
+  keep(id: string): void {
+    const chain = this.#retired.get(id)?.chain
+    this.delete(id)
+    if (chain === undefined || chain.before.size === 0) return
+    this.#chains.delete(chain.now)
+    chain.now = id
+    this.#chains.set(id, chain)
+  }
+
   clear(): void {
     for (const { alarm } of this.#retired.values()) alarm.cancel()
     this.#retired.clear()
@@ -79,10 +89,15 @@ export class RetiredIds {
 
 /** What is read of a session that another id has taken the place of. */
 export function withoutLink(stored: Stored): Stored {
-  if (!stored.data.has(linkKey)) return stored
+  if (!isLinked(stored)) return stored
   const data = new Map(stored.data)
   data.delete(linkKey)
   return { ...stored, data }
+}
+
+/** Whether it says where its session is now. A key of that name in any other session is a program's own. */
+function isLinked({ idle, data }: Stored): boolean {
+  return idle === retiredIdle && data.has(linkKey)
 }
 
 /** Lets a session be read until then, and no longer; in every process, where several use the container. */

@@ -256,12 +256,15 @@ export class SessionTable implements SessionKeeper {
           if (result !== 'done') return result === 'full' ? faults.full : faults.regenerate
           return this.#write<boolean | 'fenced', string>(
             () => this.#retire(session, id),
-            (there) => (there === 'fenced' ? this.#undo(id, held, before) : moved()),
+            (there) => (there === 'fenced' ? this.#undo(id, held) : moved()),
           )
         },
       )
       return after(moving, (outcome) => {
-        if (isFault(outcome)) held.release()
+        if (isFault(outcome)) {
+          this.#retired.keep(before)
+          held.release()
+        }
         return outcome
       })
     })
@@ -417,7 +420,8 @@ export class SessionTable implements SessionKeeper {
     const { id, stored } = session
     const { fence } = session.lock
     if (grace === 0) return this.#container.destroy(id, fence)
-    this.#retired.add(id, by, grace, () => this.#expireMeanwhile(id))
+    // Who stops remembers nothing: nobody asks any more.
+    if (this.#owner.running) this.#retired.add(id, by, grace, () => this.#expireMeanwhile(id))
     return retire(this.#container, { id, stored, fence }, by, this.now + grace)
   }
 
@@ -455,8 +459,7 @@ export class SessionTable implements SessionKeeper {
   }
 
   /** The session that was to be renamed is another's meanwhile: its copy goes again. */
-  #undo(id: string, { fence }: HeldLock, before: string): Awaitable<StateFault> {
-    this.#retired.delete(before)
+  #undo(id: string, { fence }: HeldLock): Awaitable<StateFault> {
     return this.#write<boolean | 'fenced', never>(
       () => this.#container.destroy(id, fence),
       () => faults.lost,
