@@ -292,11 +292,22 @@ export class SharedSessions extends Living<SharedSessionsEvents> {
     } catch (error) {
       throw asXpsError(error, 'XPS_READ', `the container '${this.#container.name}' cannot be opened`)
     }
+    // Who opens it next waits for the end of this, and would not for the disposal of what is owned too late.
+    if (this.phase === 'closed') return this.#closeLate()
     this.own(() => this.#container.close?.())
     // Before that, and the container is not closed before they are given up.
     this.own(() => this.table.end())
     if (!this.opened()) throw errorOf(faults.stopping)
     this.#sweepNext()
+  }
+
+  async #closeLate(): Promise<never> {
+    try {
+      await this.#container.close?.()
+    } catch (error) {
+      this.fault(error)
+    }
+    throw errorOf(faults.stopping)
   }
 
   #stop(): void {

@@ -127,6 +127,28 @@ describe('Ids that were replaced', () => {
   })
 })
 
+describe('A container whose sessions are closed while it is opened', () => {
+  it('is closed before others open it', async () => {
+    const store = new SlowStore()
+    const [opened, closed] = [gate(), gate()]
+    store.opening = opened.promise
+    store.closing = closed.promise
+    const one = over(store).sessions
+    const opening = one.open()
+    await one.close()
+    const other = over(store).sessions
+    const again = other.open()
+    opened.open()
+    // The other one gets as far as it can.
+    await new Promise((resolve) => setImmediate(resolve))
+    closed.open()
+    await expect(opening).rejects.toMatchObject({ code: 'XPS_CLOSED' })
+    await again
+    expect(store.calls).toEqual(['open', 'closed', 'open'])
+    await other.close()
+  })
+})
+
 async function failToRename(sessions: SharedSessions, store: SlowStore, id: string): Promise<void> {
   await using session = await sessions.openSession(id)
   store.failingTouch = true
