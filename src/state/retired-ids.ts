@@ -1,4 +1,5 @@
 import type { Alarm, Clock } from '../clock.ts'
+import { after } from './ask.ts'
 import type { ByteString } from './codec/byte-string.ts'
 import type { Awaitable, Container, Stored } from './container.ts'
 
@@ -100,20 +101,20 @@ function isLinked({ idle, data }: Stored): boolean {
   return idle === retiredIdle && data.has(linkKey)
 }
 
-/** Lets a session be read until then, and no longer; in every process, where several use the container. */
+/**
+ * Lets a session be read until then, and no longer, and says where it is now: in every process, where several use the
+ * container, and also after a restart.
+ */
 export function retire(
   container: Container,
   { id, stored, fence }: { readonly id: string; readonly stored: Stored; readonly fence: number },
   by: string,
   expires: number,
 ): Awaitable<boolean | 'fenced'> {
-  if (container.lock === undefined) return container.touch(id, expires, fence)
-  // Other processes have to see what it is, and where the session is now.
   const link: [ByteString, ByteString] = [linkKey, by]
   const commit = { expect: 'present', fence, changes: { cleared: false, keys: new Map([link]) } } as const
   const data = new Map([...stored.data, link])
-  const retired = container.commit(id, { ...stored, data, expires, idle: retiredIdle }, commit)
-  return Promise.resolve(retired).then((result) => {
+  return after(container.commit(id, { ...stored, data, expires, idle: retiredIdle }, commit), (result) => {
     if (result === 'full') return container.destroy(id, fence)
     return result === 'fenced' ? result : result === 'done'
   })

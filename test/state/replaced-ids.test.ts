@@ -1,7 +1,11 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
   type CommitResult,
   type Container,
+  FileStore,
   MemoryStore,
   SharedSessions,
   type SharedSessionsOptions,
@@ -18,7 +22,7 @@ class SlowStore implements Container {
   absent: Promise<unknown> | undefined
   opening: Promise<unknown> | undefined
   closing: Promise<unknown> | undefined
-  failingTouch = false
+  failingRetire = false
 
   async open(): Promise<void> {
     this.calls.push('open')
@@ -31,6 +35,7 @@ class SlowStore implements Container {
 
   async commit(...args: Parameters<MemoryStore['commit']>): Promise<CommitResult> {
     if (args[2].expect === 'absent') await this.absent
+    if (this.failingRetire && args[1].idle === -1) throw new Error('the disk is full')
     return this.memory.commit(...args)
   }
 
@@ -39,7 +44,6 @@ class SlowStore implements Container {
   }
 
   touch(id: string, expires: number): boolean {
-    if (this.failingTouch) throw new Error('the disk is full')
     return this.memory.touch(id, expires)
   }
 
@@ -105,7 +109,6 @@ describe('Ids that were replaced', () => {
     const others = await made(sessions, { n: '1' })
     const first = await made(sessions, { '\0xps now': others })
     const second = await renamed(sessions, first)
-    expect([...((await sessions.read(first))?.entries ?? [])]).toEqual([['\0xps now', others]])
     expect(await sessions.destroySession(first)).toBe(true)
     expect(await sessions.read(second)).toBe(undefined)
     expect((await sessions.read(others))?.entries.get('n')).toBe('1')
@@ -151,7 +154,34 @@ describe('A container whose sessions are closed while it is opened', () => {
 
 async function failToRename(sessions: SharedSessions, store: SlowStore, id: string): Promise<void> {
   await using session = await sessions.openSession(id)
-  store.failingTouch = true
+  store.failingRetire = true
   await expect(session.regenerateId()).rejects.toMatchObject({ code: 'XPS_FAULT' })
-  store.failingTouch = false
+  store.failingRetire = false
 }
+
+describe('An id that was replaced', () => {
+  it('is one after a restart as well: it can be read until its grace is over, not written, and ends the session', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'xps-replaced-'))
+    try {
+      const first = over(new FileStore(folder))
+      const before = await made(first.sessions, { user: 'none' })
+      const now = await renamed(first.sessions, before)
+      await first.sessions.patch(now, { put: [['user', 'ali']] })
+      await first.sessions.close()
+
+      const { clock, sessions } = over(new FileStore(folder))
+      expect((await sessions.read(before))?.entries).toEqual(new Map([['user', 'none']]))
+      await expect(sessions.openSession(before)).rejects.toMatchObject({ code: 'XPS_NOT_FOUND' })
+      clock.advance(50_000)
+      expect((await sessions.read(before))?.entries).toEqual(new Map([['user', 'none']]))
+      clock.advance(11_000)
+      expect(await sessions.read(before)).toBeUndefined()
+      const last = await renamed(sessions, now)
+      expect(await sessions.destroySession(now)).toBe(true)
+      expect([await sessions.read(now), await sessions.read(last)]).toEqual([undefined, undefined])
+      await sessions.close()
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+})

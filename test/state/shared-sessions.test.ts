@@ -379,7 +379,7 @@ class FencingStore implements Container {
   }
 
   commit(...args: Parameters<MemoryStore['commit']>): CommitResult {
-    return this.store.commit(...args)
+    return this.fenced.includes(args[0]) ? 'fenced' : this.store.commit(...args)
   }
 
   destroy(id: string): boolean | 'fenced' {

@@ -187,7 +187,7 @@ export class FileStore implements Container {
    * is on its way to the disk, for milliseconds.
    */
   async #write(path: string, stored: Stored): Promise<FileState> {
-    const trailer = this.#hasTrailer(stored) ? `\n#${stored.created} ${stored.idle ?? ''}\n` : ''
+    const trailer = this.#hasTrailer(stored) ? `\n#${Math.round(stored.created)} ${stored.idle ?? ''}\n` : ''
     const bytes = Buffer.from(writePhpArray(stored.data) + trailer, 'latin1')
     const file = await make(path, 'wx', 0o600)
     try {
@@ -205,7 +205,7 @@ export class FileStore implements Container {
     // The reference makes an empty file of a new session.
     const array = text === '' ? { data: new Map(), end: 0 } : readPhpArray(text, { items: 1_000_000 })
     if (array === undefined) throw new Error('no serialized array')
-    const [, created, idle] = /^\n#(\d+) (\d*)\n/.exec(text.slice(array.end, array.end + 64)) ?? []
+    const [, created, idle] = /^\n#(\d+) (-?\d*)\n/.exec(text.slice(array.end, array.end + 64)) ?? []
     return this.#storedOf(
       {
         data: array.data,
