@@ -11,8 +11,8 @@ import { type ConnectOptions, ConnectRules } from './connect/connect-rules.ts'
 import { answerByFetch, type FetchHandler } from './fetch-handler.ts'
 import { checkFields, Fields } from './fields.ts'
 import { Forward, type ForwardRules } from './forward.ts'
+import type { Forwarder, TunnelTimes } from './forwarder.ts'
 import { Forwarding, type ForwardingOptions, forwardingNames } from './forwarding/forwarding.ts'
-
 import type { Answer } from './messages.ts'
 import { ClientLimit, type ClientLimitOptions, clientLimitNames } from './pool/client-limit.ts'
 import { type HealthCheckOptions, healthRules } from './pool/health-check.ts'
@@ -24,12 +24,10 @@ import { upstreamPlace } from './pool/upstream-url.ts'
 import { type RedirectOptions, redirector } from './redirect.ts'
 import { Access, type AccessOptions, accessNames } from './routing/access.ts'
 import { type RouteMatch, routeMatchNames } from './routing/route-match.ts'
-
 import type { OriginBook, OriginPlan } from './scope.ts'
 import { StaticFiles } from './static/static-files.ts'
 import { type StaticOptions, staticOptionNames as staticNames } from './static/static-options.ts'
-
-import type { Forwarder, Transaction, TunnelTimes } from './transaction.ts'
+import type { Transaction } from './transaction.ts'
 import { type UpgradeOption, UpgradeRule } from './upgrade.ts'
 
 /** What every route may have. */

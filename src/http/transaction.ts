@@ -10,6 +10,7 @@ import { checkAnswer, statusAnswer } from './answers.ts'
 import { noStages, requestBodyBits, responseBodyBits, type Stages, stagesOf } from './body-stages.ts'
 import type { ClientStream, ReadyHead, ResponseSink } from './client-stream.ts'
 import { Fields } from './fields.ts'
+import type { Answerer, Forwarder, IncomingResponse, TunnelTimes } from './forwarder.ts'
 import { bitsOfPoints, HookScope, type Hooks, runHooks } from './hooks.ts'
 import { type Answer, type RequestHead, ResponseHead } from './messages.ts'
 import { OwnHead } from './ready-head.ts'
@@ -23,49 +24,6 @@ import { pointOf, type TransactionState } from './transaction-state.ts'
 import { type Tunnel, TunnelPipes } from './tunnel.ts'
 
 const responseBits = bitsOfPoints('responseSend') | responseBodyBits
-
-/** A response that comes from somewhere else: its head can be edited, its body has not been read. */
-export interface IncomingResponse {
-  readonly head: ResponseHead
-  readonly length: number
-  readonly body: Uint8Array | PipeSource
-  /** The other side has switched to what was asked for; the head says so, and there is no body. */
-  readonly tunnel: Tunnel | undefined
-  /** The head as it goes to the client, edits included. */
-  ready(): ReadyHead
-}
-
-/** What a transaction asks of whoever gets it an answer that does not come at once. */
-export interface Answerer {
-  /** Nobody waits for the answer any more. */
-  retreat(error: XpsError): void
-  deadlines(deadlines: Deadlines): void
-}
-
-/** How long a tunnel may take, in milliseconds; 0 for ever. */
-export interface TunnelTimes {
-  /** Without a byte in either direction. */
-  readonly tunnelIdleTimeout: number
-  /** All of it, busy or not. */
-  readonly tunnelTimeout: number
-}
-
-/** What brings a transaction's request to somebody else. */
-export interface Forwarder extends Answerer {
-  readonly address: string
-  /** When a byte last moved between it and the other side, by the session's clock; 0 for never. */
-  readonly lastActive: number
-  /** Those that count before the ones of the session and the scope. */
-  readonly tunnelTimes: Partial<TunnelTimes>
-  /** A hook has chosen another address. */
-  choose(address: string): void
-  /** Gets a connection. */
-  connect(): void
-  /** Sends the request on it. */
-  send(): void
-  /** Where the response's body goes. */
-  deliverTo(sink: ResponseSink): void
-}
 
 /**
  * One request and its response: the machine that takes it from its head to its end, whatever version of HTTP it came
