@@ -7,13 +7,14 @@ import type { ReadyHead, ResponseSink } from './client-stream.ts'
 import { withoutGuarded } from './field-guards.ts'
 import type { Fields } from './fields.ts'
 import { ForwardedRequest } from './forwarded-request.ts'
+import type { Forwarder, IncomingResponse, TunnelTimes } from './forwarder.ts'
 import type { ForwardedClient } from './forwarding/forwarded-client.ts'
 import type { Answered, Forwarding } from './forwarding/forwarding.ts'
 import type { RequestHead, ResponseHead } from './messages.ts'
 import type { Origin } from './pool/origin.ts'
 import type { UpstreamGroup } from './pool/upstream-group.ts'
 import type { Waiter } from './pool/waiting.ts'
-import type { Forwarder, IncomingResponse, Transaction, TunnelTimes } from './transaction.ts'
+import type { Transaction } from './transaction.ts'
 import type { Tunnel } from './tunnel.ts'
 import type { UpgradeRule } from './upgrade.ts'
 import type { UpstreamExchange, UpstreamSession } from './upstream-session.ts'
@@ -129,7 +130,7 @@ export class Forward implements Forwarder, Waiter, UpstreamExchange, IncomingRes
     return this.#http1
   }
 
-  get pipelined(): boolean {
+  mayPipeline(): boolean {
     if (this.#http1) return false
     const { stream, request, requestStages } = this.#transaction
     return stream.requestLength === 0 && idempotent.has(request.method) && requestStages.stages.length === 0
@@ -185,7 +186,7 @@ export class Forward implements Forwarder, Waiter, UpstreamExchange, IncomingRes
     }
     this.#sent = true
     this.method = transaction.request.method
-    const batch = this.pipelined && this.#origin.pipelines
+    const batch = this.mayPipeline() && this.#origin.pipelines
     this.#reused = session.requests > 0 || batch
     const { stages, changing } = transaction.requestStages
     const bytes = stages.length === 0 ? stream.requestBytes : undefined

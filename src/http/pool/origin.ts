@@ -219,7 +219,7 @@ export class Origin implements UpstreamOwner, DialOwner {
     const shared = waiter.http1 ? undefined : connections.shared()
     if (shared !== undefined) return shared
     // The waiter first: it asks the hooks of the request's body, which come at the same place whatever connections there are.
-    if (!waiter.pipelined || !connections.lanes.used) return connections.alone()
+    if (!waiter.mayPipeline() || !connections.lanes.used) return connections.alone()
     // Who has waited longer for any goes first.
     return this.#waiting.uncovered ? undefined : connections.lane()
   }
@@ -232,7 +232,7 @@ export class Origin implements UpstreamOwner, DialOwner {
     }
     this.#scope = scope
     const { lanes } = this.#connections
-    const lanesFull = waiter.pipelined && lanes.used && this.#whole.#speaks === 'http1' && lanes.full
+    const lanesFull = waiter.mayPipeline() && lanes.used && this.#whole.#speaks === 'http1' && lanes.full
     const mayDial = !lanesFull && this.#mayDial(false)
     // Nobody can wait for a connection that is another client's.
     const mayWait = this.#waiting.length < this.#rules.maxQueue && (this.#client === undefined || this.#count > 0)
@@ -259,7 +259,7 @@ export class Origin implements UpstreamOwner, DialOwner {
     }
     const { lanes } = connections
     for (let waiter = this.#waiting.first; waiter !== undefined && session.canSend; waiter = this.#waiting.first) {
-      const shares = waiter.pipelined && lanes.used
+      const shares = waiter.mayPipeline() && lanes.used
       const lane = lanes.has(session)
       if (session.busy >= (shares && lane ? lanes.depth : 1) || connections.spent(session)) return
       if (shares && !lane) lanes.add(session)
@@ -307,7 +307,7 @@ export class Origin implements UpstreamOwner, DialOwner {
       whole.#open++
       connection.on('close', () => whole.#open--)
     }
-    const dial = new Dial(this, connection, waiter, covers, waiter.pipelined && this.#connections.lanes.used)
+    const dial = new Dial(this, connection, waiter, covers, waiter.mayPipeline() && this.#connections.lanes.used)
     this.#dials.add(dial)
     this.#waiting.cover(covers, waiter.http1)
     if (dial.lane) this.#connections.lanes.dialling(1)

@@ -3,8 +3,8 @@ import type { UpstreamSession } from '../upstream-session.ts'
 
 /** Somebody who wants to send a request. */
 export interface Waiter {
-  /** The request may be sent behind others that are not answered yet. */
-  readonly pipelined: boolean
+  /** Whether the request may be sent behind others that are not answered yet. The first call asks the hooks of its body. */
+  mayPipeline(): boolean
   /** The connection must speak HTTP/1.1: it is to be switched to something else, or the upstream wants that. */
   readonly http1: boolean
   /** Here is a connection: use it now. */
