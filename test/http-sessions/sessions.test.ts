@@ -329,13 +329,24 @@ for (const [where, connect] of [
   })
 }
 
+/** Memory that does some things in a way of its own. */
+function slowly(store: MemoryStore, own: Partial<Container>): Container {
+  return {
+    name: 'slow',
+    read: (id) => store.read(id),
+    commit: (...args) => store.commit(...args),
+    destroy: (id) => store.destroy(id),
+    touch: (id, expires) => store.touch(id, expires),
+    list: () => store.list(),
+    ...own,
+  }
+}
+
 describe('Cookie sessions whose id is being replaced', () => {
   it('are gone with a logout that comes under the old one before the new one is known', async () => {
     const [began, goOn] = [gate(), gate()]
     const store = new MemoryStore()
-    const slow: Container = {
-      name: 'slow',
-      read: (id) => store.read(id),
+    const slow = slowly(store, {
       async commit(id, stored, commit) {
         const result = store.commit(id, stored, commit)
         if (renewing && commit.expect === 'absent') {
@@ -344,10 +355,7 @@ describe('Cookie sessions whose id is being replaced', () => {
         }
         return result
       },
-      destroy: (id) => store.destroy(id),
-      touch: (id, expires) => store.touch(id, expires),
-      list: () => store.list(),
-    }
+    })
     let renewing = false
     await using site = await Site.start({ store: slow }, (sessions) => shop(sessions, usual))
     const browser = site.browser()
@@ -370,10 +378,7 @@ describe('Cookie sessions whose id is being replaced', () => {
   it('can be read under the one before while the next one is about to be known', async () => {
     const [gone, goOn] = [gate(), gate()]
     const store = new MemoryStore()
-    const slow: Container = {
-      name: 'slow',
-      read: (id) => store.read(id),
-      commit: (...args) => store.commit(...args),
+    const slow = slowly(store, {
       async destroy(id) {
         const there = store.destroy(id)
         if (renewing) {
@@ -382,9 +387,7 @@ describe('Cookie sessions whose id is being replaced', () => {
         }
         return there
       },
-      touch: (id, expires) => store.touch(id, expires),
-      list: () => store.list(),
-    }
+    })
     let renewing = false
     await using site = await Site.start({ store: slow }, (sessions) => shop(sessions, usual))
     const browser = site.browser()

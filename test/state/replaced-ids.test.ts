@@ -12,6 +12,7 @@ import {
 } from '../../src/state/index.ts'
 import { ManualClock } from '../../src/testing/index.ts'
 import { gate } from '../http/e2e/support.ts'
+import { made, renamed } from './retired.ts'
 
 /** Memory of which a test says when what takes time, and what fails. */
 class SlowStore implements Container {
@@ -62,20 +63,6 @@ function over(store: Container, options: SharedSessionsOptions = {}) {
   const sessions = new SharedSessions(store, { clock, sweepInterval: 0, graceLifetime: 60_000, ...options })
   sessions.on('fault', () => {})
   return { clock, sessions }
-}
-
-async function made(sessions: SharedSessions, entries: Record<string, string> = {}): Promise<string> {
-  await using session = await sessions.createSession()
-  for (const [key, value] of Object.entries(entries)) session.put(key, value)
-  await session.close()
-  return session.id
-}
-
-async function renamed(sessions: SharedSessions, id: string): Promise<string> {
-  await using session = await sessions.openSession(id)
-  const now = await session.regenerateId()
-  await session.close()
-  return now
 }
 
 describe('A session whose id could not be replaced', () => {

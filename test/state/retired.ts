@@ -96,14 +96,16 @@ async function withBoth(
   }
 }
 
-async function made(sessions: SharedSessions): Promise<string> {
+/** Makes a session with what is given in it, and resolves to its id. */
+export async function made(sessions: SharedSessions, entries: Record<string, string> = { n: '1' }): Promise<string> {
   await using session = await sessions.createSession()
-  session.put('n', '1')
+  for (const [key, value] of Object.entries(entries)) session.put(key, value)
   await session.close()
   return session.id
 }
 
-async function renamed(sessions: SharedSessions, id: string): Promise<string> {
+/** Gives a session another id, and resolves to that. */
+export async function renamed(sessions: SharedSessions, id: string): Promise<string> {
   await using session = await sessions.openSession(id)
   const now = await session.regenerateId()
   await session.close()
